@@ -31,9 +31,15 @@ class Connections:
 
     Raises:
         ValueError: the URL is not one of a Redis.
+        TypeError: it is neither a URL nor a client.
     """
 
     def __init__(self, source: Source) -> None:
+        if not isinstance(source, str | Redis):
+            raise TypeError(
+                "RedisStore takes the URL of a Redis, or a client of redis-py for asyncio "
+                f"(redis.asyncio.Redis), and not {type(source).__name__}"
+            )
         # With Sentinel a connection refers to the pool, which only the client keeps.
         self._client = source
         pool = (

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from statistics import median
 
 from transport.protocol.codec import Payload
@@ -34,22 +35,22 @@ class Flights:
 
     Args:
         line: the connection; nobody else uses it.
+        clock: returns seconds, finer than an event loop's may be.
 
     Attributes:
         fenced: writes that were refused because another process has claimed the session.
         healed: sessions that were restored.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, clock: Callable[[], float]) -> None:
         self.fenced = 0
         self.healed = 0
         self._line = line
+        self._clock = clock
         self._dirty: dict[str, Source] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._began: float | None = None
-        self._slow: asyncio.TimerHandle | None = None
         self._is_slow = False
         self._times: deque[float] = deque(maxlen=_KEPT_TIMES)
         line.reconnecting = self._wake.set
@@ -84,13 +85,13 @@ class Flights:
                 self._wake.clear()
                 self._idle.set()
                 continue
-            began = loop.time()
+            began = self._clock()
             slow = loop.call_later(self._line.times.slow, self._note_slow)
             try:
                 outcomes = await self._carry(flight)
             finally:
                 slow.cancel()
-            self._times.append(loop.time() - began)
+            self._times.append(self._clock() - began)
             self._note_quick()
             for (source, write), outcome in zip(flight, outcomes, strict=True):
                 self._deliver(source, write, outcome)

@@ -79,7 +79,12 @@ class Lease:
         """Renew the lease, until the task is cancelled."""
         while True:
             await asyncio.sleep(self._times.renewal)
-            await self._renew()
+            try:
+                await self._renew()
+            except Exception as error:  # noqa: BLE001 - without renewals all sessions would be lost
+                log_event(
+                    ERROR, "store_failed", "a defect of this package", call="renew", exc_info=error
+                )
 
     async def give_up(self) -> None:
         """End the lease, so that others need not wait for its end.

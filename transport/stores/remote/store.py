@@ -68,7 +68,7 @@ class RemoteStore:
         self._journal_line = Line(journal, self._server.greeted, times)
         self._calls_line = Line(calls, self._server.greeted, times)
         self._server.lines = (self._journal_line, self._calls_line)
-        self._flights = Flights(self._journal_line)
+        self._flights = Flights(self._journal_line, clock)
         self._calls = Calls(self._calls_line)
         self._lease = Lease(self._calls, self._server, clock, times)
         self._owner: Owner | None = None
