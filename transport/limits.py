@@ -58,6 +58,9 @@ class Limits:
     """Unacknowledged messages in each direction: what a session can cost while its peer is away."""
     window_bytes: int = 1024 * 1024
     """Unacknowledged bytes in each direction, for the same reason."""
+    unstored: int = 16
+    """Messages that a handler is given before the store knows of the first: that many may be handed
+    out again after the kill of a process."""
     headers: int = 16 * 1024
     """The header names and values, path and query of a request that opens a connection, which are
     kept as long as the session (OPN-10). Twice what proxies accept by default."""
@@ -101,6 +104,8 @@ class Limits:
     """How long an ack on HTTP waits for data to travel with (MRK-6)."""
     answer_wait: float = 0.02
     """How long the answer to a POST waits for its messages to be handled (SND-2)."""
+    step: float = 0.01
+    """How long a handler may hold a message while what it has sent waits to be stored with it."""
     drain_window: float = 5.0
     """How long drained clients spread their reconnects over."""
     drain_grace: float = 10.0

@@ -50,17 +50,15 @@ SURFACES = {
     """,
     transport.Group: "add(channel) discard(channel) name send(message)",
     transport.Limits: """
-        (*, message, depth, batch, window_messages, window_bytes, headers, memory,
+        (*, message, depth, batch, window_messages, window_bytes, unstored, headers, memory,
         control_per_second, frames_per_turn, opening, heartbeat, poll_hold, stream, ttl, away,
-        tombstone,
-        nonce, closing,
-        stall, renewal, ack_delay, answer_wait, drain_window, drain_grace, sessions,
-        sessions_per_subject, sessions_per_address, opens_per_second)
+        tombstone, nonce, closing, stall, renewal, ack_delay, answer_wait, step, drain_window,
+        drain_grace, sessions, sessions_per_subject, sessions_per_address, opens_per_second)
         ack_delay advertised_limits() advertised_timings() answer_wait away batch body closing
         control_per_second depth drain_grace drain_window frames_per_turn headers heartbeat
         memory message nonce opening opens_per_second poll_hold renewal sessions
-        sessions_per_address sessions_per_subject stall stream tombstone ttl window_bytes
-        window_messages
+        sessions_per_address sessions_per_subject stall step stream tombstone ttl unstored
+        window_bytes window_messages
     """,
     transport.Identity: "(subject, user, expires) expires subject user",
     transport.MemoryStore: """
@@ -68,7 +66,7 @@ SURFACES = {
         open(nonce, record, now, keep) save_tombstone(session_id, tombstone, until) shared
         sweep(now)
     """,
-    transport.Workers: "(directory) bus(hub)",
+    transport.Workers: "(directory) join(hub, limits)",
     transport.ChannelClosed: "(code, reason, channel) channel code reason",
     transport.SessionReset: "(reason, lost, dropped) dropped lost reason",
     transport.Unacknowledged: "(number, fate) fate number",

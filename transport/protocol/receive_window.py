@@ -13,13 +13,26 @@ class ReceiveWindow:
     Attributes:
         received: the highest number up to which every message was received.
         handled: the highest number that the application has finished with.
+        shown: the mark of what is handled that may be told: `handled`, unless a store keeps the
+            session.
+        is_journaled: whether one does. Then `shown` moves once the store has the mark.
         delivered: the highest number that was delivered to the application.
         held: the bytes of the messages that the application has not finished with.
         refused: the number of a message that was refused and waits for its ``skip`` (DAT-4, DAT-7),
             or 0.
     """
 
-    __slots__ = ("_limits", "_sizes", "delivered", "handled", "held", "received", "refused")
+    __slots__ = (
+        "_limits",
+        "_sizes",
+        "delivered",
+        "handled",
+        "held",
+        "is_journaled",
+        "received",
+        "refused",
+        "shown",
+    )
 
     def __init__(self, limits: Bounds) -> None:
         self._limits = limits
@@ -29,6 +42,8 @@ class ReceiveWindow:
         self.held = 0
         self.received = 0
         self.handled = 0
+        self.shown = 0
+        self.is_journaled = False
         self.delivered = 0
         self.refused = 0
 
@@ -76,7 +91,11 @@ class ReceiveWindow:
     def receive_and_handle(self, count: int) -> None:
         """Count the next ``count`` messages as handled: a client acks what it received (MRK-3)."""
         self.received += count
-        self.delivered = self.handled = self.received
+        self.delivered = self.handled = self.shown = self.received
+
+    def restore(self, handled: int) -> None:
+        """Continue a direction of which a store has kept the mark: what is above comes again."""
+        self.received = self.delivered = self.handled = self.shown = handled
 
     def refuse(self, number: int) -> bool:
         """Record that message ``number`` is refused; return False if it is a duplicate.
@@ -116,7 +135,9 @@ class ReceiveWindow:
 
     def mark_handled(self) -> None:
         """Count every message that was delivered to the application as handled."""
-        self.handled = self.delivered
+        self.handled = handled = self.delivered
+        if not self.is_journaled:
+            self.shown = handled
         sizes = self._sizes
-        while sizes and sizes[0][0] <= self.handled:
+        while sizes and sizes[0][0] <= handled:
             self.held -= sizes.pop(0)[1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from sys import getsizeof
 
 from transport.errors import ForeignAck
@@ -19,13 +20,27 @@ class SendBuffer:
     Attributes:
         acked: the highest number that was acknowledged.
         last: the number of the newest message.
+        shown: the number of the newest message that may be written to a connection: `last`, unless
+            a store keeps the session.
+        is_journaled: whether one does. Then `shown` moves once the store has the messages.
         sent: the highest number that was ever written to a connection.
         size: the bytes of the messages in the buffer.
         excess: the bytes that they take in memory above that, approximately: in a str of Python,
             one emoji makes four bytes of every character.
     """
 
-    __slots__ = ("_binaries", "_limits", "_payloads", "acked", "excess", "last", "sent", "size")
+    __slots__ = (
+        "_binaries",
+        "_limits",
+        "_payloads",
+        "acked",
+        "excess",
+        "is_journaled",
+        "last",
+        "sent",
+        "shown",
+        "size",
+    )
 
     def __init__(self, limits: Bounds) -> None:
         self._limits = limits
@@ -33,6 +48,8 @@ class SendBuffer:
         self._binaries = 0
         self.acked = 0
         self.last = 0
+        self.shown = 0
+        self.is_journaled = False
         self.sent = 0
         self.size = 0
         self.excess = 0
@@ -55,8 +72,10 @@ class SendBuffer:
             self.excess += _excess(payload, size)
         if type(payload) is bytes:
             self._binaries += 1
-        self.last += 1
-        return self.last
+        self.last = number = self.last + 1
+        if not self.is_journaled:
+            self.shown = number
+        return number
 
     def check_ack(self, number: int) -> None:
         """Check that an ack can belong to this session.
@@ -99,8 +118,22 @@ class SendBuffer:
         self._payloads.clear()
         self.size = self.excess = self._binaries = 0
 
+    def payloads(self, first: int, last: int) -> tuple[Payload, ...]:
+        """Return the messages ``first`` to ``last``, for a store; none is below ``acked``."""
+        return tuple(self._payloads[first - self.acked - 1 : last - self.acked])
+
+    def restore(self, acked: int, payloads: Iterable[Payload]) -> None:
+        """Continue a buffer that a store has kept, with the messages above ``acked``.
+
+        Every one of them counts as written, as it may have been.
+        """
+        self.acked = self.last = acked
+        for payload in payloads:
+            self.append(payload, size_of(payload))
+        self.shown = self.sent = self.last
+
     def frames(self, cursor: int, ack: int, *, binary: bool) -> list[EncodedFrame]:
-        """Return all messages from number ``cursor`` on, in as few frames as possible (DAT-1).
+        """Return the messages from ``cursor`` to `shown`, in as few frames as possible (DAT-1).
 
         Args:
             cursor: the first number to write, above ``acked``.
@@ -108,8 +141,10 @@ class SendBuffer:
             binary: whether the connection has binary frames (DAT-2).
         """
         begin = cursor - self.acked - 1
-        payloads = self._payloads[begin:] if begin else self._payloads
-        self.sent = self.last
+        payloads = self._payloads
+        self.sent = shown = self.shown
+        if begin or shown != self.last:
+            payloads = payloads[begin : shown - self.acked]
         limits = self._limits
         # Fast path: all fit one frame.
         count = len(payloads)

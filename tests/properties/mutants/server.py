@@ -58,7 +58,7 @@ SERVER = [
         "_check_number",
         name="old-open-attaches",
         rule="ATT-4: the attach number of an open is ignored",
-        old="frame.attach <= self._confirmed",
+        old="frame.attach <= self.confirmed",
         new="False",
     ),
     Mutant(
@@ -303,7 +303,7 @@ SERVER = [
         "close",
         name="failed-in-hand-not-told",
         rule="CLS-3: the message with which the handler failed is reported as not handled",
-        old="incoming.delivered if incoming.delivered > handled else UNSET",
+        old="begun if begun > handled else UNSET",
         new="UNSET",
     ),
     Mutant(
@@ -486,8 +486,8 @@ SERVER = [
         "data_beside_poll",
         name="downlink-without-a-parked-poll",
         rule="POL-4: a POST's answer brings data while the answer to a poll is on its way",
-        old="not attachment.writable or first > outgoing.last",
-        new="first > outgoing.last",
+        old="not attachment.writable or self.is_silent or first > outgoing.shown",
+        new="first > outgoing.shown",
         vectors_only="it is sent twice, and dropped once",
     ),
     Mutant(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from tests.unit.protocol.directory import Directory, ServerConnection
+from tests.unit.protocol.directory import Directory, ServerConnection, store
 from tests.unit.protocol.vector_forms import (
     TRANSPORTS,
     Step,
@@ -43,6 +43,7 @@ class Bench:
     Args:
         limits: the limits of every session.
         has_inner: whether the handler is a WebSocket application (TGT-1).
+        journaled: whether a store keeps the sessions; it has everything after each step.
 
     Attributes:
         now: the time of the last step, in seconds.
@@ -51,11 +52,11 @@ class Bench:
         directory: the sessions.
     """
 
-    def __init__(self, limits: Limits, *, has_inner: bool = False) -> None:
+    def __init__(self, limits: Limits, *, has_inner: bool = False, journaled: bool = False) -> None:
         self.now = 0.0
         self.connections: dict[str, ServerConnection] = {}
         self.posts: dict[str, Post] = {}
-        self.directory = Directory(limits, has_inner)
+        self.directory = Directory(limits, has_inner, journaled=journaled)
         self._limits = limits
         self._decoder = Decoder(limits)
 
@@ -76,8 +77,14 @@ class Bench:
             raise ValueError(f"a step does none of {', '.join(self._actions)}")
         for session in self.sessions:
             session.tick(self.now)
+        self._store()
         self._flush(result)
         return result
+
+    def _store(self) -> None:
+        """Store what every session has, if a store keeps it."""
+        for session in self.sessions:
+            store(session)
 
     def restart(self) -> None:
         """Lose every connection and session, like a process that restarts (EPO-1)."""
@@ -130,6 +137,9 @@ class Bench:
             while post.take(self.now) is not None:
                 post.reattach()
         except ProtocolError as error:
+            if error.code is codes.UNAVAILABLE:  # until it is stored: the client comes again
+                self._store()
+                return self._post(step)
             return _refused(error)
         post.hold_downlink()
         name = step.get("on", "")
@@ -138,6 +148,7 @@ class Bench:
 
     def _answer(self, step: Step) -> Step:
         post = self.posts.pop(step["answer"])
+        self._store()
         try:
             return {"answer": [from_wire(encoded) for encoded in post.answer()]}
         except ProtocolError as error:

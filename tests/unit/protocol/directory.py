@@ -67,6 +67,7 @@ class Directory:
     Args:
         limits: the limits of every session.
         has_inner: whether the handler is a WebSocket application (TGT-1).
+        journaled: whether a store keeps the sessions.
 
     Attributes:
         current: the first session that began, or the one that took its place.
@@ -75,12 +76,13 @@ class Directory:
             and by client and nonce (OPN-3).
     """
 
-    def __init__(self, limits: Limits, has_inner: bool = False) -> None:
+    def __init__(self, limits: Limits, has_inner: bool = False, *, journaled: bool = False) -> None:
         self.current: ServerSession | None = None
         self.sessions: dict[str, tuple[Record, ServerSession]] = {}
         self.nonces: dict[tuple[str, str], tuple[str, float]] = {}
         self._limits = limits
         self._has_inner = has_inner
+        self._journaled = journaled
         self._begun = 0
         self._restarts = 0
 
@@ -136,6 +138,7 @@ class Directory:
                 pass
             case Replace(session, reset):
                 session.reset(reset.reason)
+                store(session)
         self._begin(frame, connection, reset, now)
 
     def _begin(
@@ -185,6 +188,8 @@ class Directory:
     def _create(self, key: tuple[str, str], frame: Open, now: float) -> ServerSession:
         self._begun += 1
         session = ServerSession(f"s{self._begun}", self._limits, now)
+        if self._journaled:
+            session.journal()
         self.nonces[key] = (session.id, now + self._limits.nonce)
         secret = _secret(session.id, key[0], frame)
         self.sessions[session.id] = (Record(session.id, key[0], hash_secret(secret)), session)
@@ -207,6 +212,16 @@ class Directory:
         if record is None or not record.opens_to(credential):
             return None, None
         return record, session
+
+
+def store(session: ServerSession) -> None:
+    """Store what is new, if a store keeps the session."""
+    while session.has_step or session.has_partial:
+        step = session.step(force=True)
+        assert step is not None
+        session.stored(step)
+    if session.ending is not None and not session.end_shown:
+        session.show_end()
 
 
 def _secret(session_id: str, subject: str, frame: Open) -> str:

@@ -100,8 +100,18 @@ def test_schema(path: Path) -> None:
 
 @pytest.mark.parametrize("vector", SESSIONS)
 def test_session(vector: dict[str, Any]) -> None:
+    run_session(vector, journaled=False)
+
+
+@pytest.mark.parametrize("vector", SESSIONS)
+def test_stored_session(vector: dict[str, Any]) -> None:
+    """A session that a store keeps does the same, once everything is stored."""
+    run_session(vector, journaled=True)
+
+
+def run_session(vector: dict[str, Any], *, journaled: bool) -> None:
     limits = Limits(**vector.get("limits", {}))
-    bench = Bench(limits, has_inner=vector.get("has_inner", False))
+    bench = Bench(limits, has_inner=vector.get("has_inner", False), journaled=journaled)
     names: dict[str, Any] = {}
     for number, step in enumerate(vector["steps"], 1):
         result = bench.run(bind(step, names), step.get("at", bench.now))

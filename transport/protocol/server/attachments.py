@@ -31,6 +31,7 @@ from transport.protocol.frames import (
 )
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
+from transport.protocol.server.undecided import undecided_error
 from transport.protocol.states import (
     ATTACHMENT_TRANSITIONS,
     AttachmentState,
@@ -96,7 +97,7 @@ class Attachment:
     posts: int = 0
     """The POSTs in hand whose answers bring the downlink: data does not wake the poll (POL-4)."""
     code: Code | None = None
-    """Why it ended; None until it has."""
+    """Why it ended; None until it has, and until that may be told (`Attachments.owner_stored`)."""
     make_last: Callable[[], ServerControl] | None = None
     """Returns its last frame, which is made when it is written, so that it counts up to then."""
 
@@ -123,16 +124,33 @@ class Attachments:
     Attributes:
         live: the attachments that have not ended, in the order in which they were opened.
         owner: the client that the session was opened for, or that confirmed last (ATT-3).
+        confirmed: the number of the attach that was confirmed last; 0 if none was.
+        stored_owner: the owner that the store has; None if no store keeps the session.
+        written_owner: the owner that was written to it last.
         kinds: the kinds of ``item`` that the owner takes (OPN-11).
     """
 
-    __slots__ = ("_confirmed", "_incoming", "_outgoing", "kinds", "live", "owner")
+    __slots__ = (
+        "_incoming",
+        "_outgoing",
+        "_withheld",
+        "confirmed",
+        "kinds",
+        "live",
+        "owner",
+        "stored_owner",
+        "written_owner",
+    )
 
     def __init__(self, outgoing: SendBuffer, incoming: ReceiveWindow) -> None:
         self.live: list[Attachment] = []
         self.owner = ""
         self.kinds: tuple[str, ...] = ()
-        self._confirmed = 0
+        self.confirmed = 0
+        self.stored_owner: str | None = None
+        self.written_owner: str | None = None
+        self._withheld: list[Attachment] | None = None
+        """Those that have ended as another client has taken the session, which is not stored."""
         self._outgoing = outgoing
         self._incoming = incoming
 
@@ -168,8 +186,8 @@ class Attachments:
         if frame.received < outgoing.acked and not owned:
             return Reset(
                 reason=ResetReason.TRIMMED,
-                lost=[frame.received + 1, outgoing.last],
-                handled=incoming.handled,
+                lost=[frame.received + 1, outgoing.shown],
+                handled=incoming.shown,
                 in_hand=None,  # the session lives on, and may be given more (RES-7)
             )
         if frame.first_retained > incoming.received + 1:
@@ -197,6 +215,8 @@ class Attachments:
             received = frame.received
         else:
             self.owner, self.kinds = frame.client, kinds
+            if self.stored_owner == "":
+                self.stored_owner = self.written_owner = frame.client  # stored with the session
         if self.live:
             self._make_room(frame)
         sse = transport is TransportKind.SSE
@@ -210,7 +230,7 @@ class Attachments:
             verdict=verdict,
             kinds=kinds,
             # A stream's second event must follow its first (SSE-1): an ack, if nothing else.
-            ack_written=-1 if sse else self._incoming.handled,
+            ack_written=-1 if sse else self._incoming.shown,
             ack_since=now if sse else None,
             received_at=now,
             written_at=now,
@@ -220,7 +240,7 @@ class Attachments:
         return attachment
 
     def _check_number(self, frame: Open) -> None:
-        if frame.attach <= self._confirmed:
+        if frame.attach <= self.confirmed:
             raise self._superseded()
 
     def _make_room(self, frame: Open) -> None:
@@ -255,9 +275,9 @@ class Attachments:
         for attachment in self.live:
             if attachment.number == number and attachment.client == client:
                 return attachment
-        if number == self._confirmed and client == self.owner:
+        if number == self.confirmed and client == self.owner:
             return None
-        if number <= self._confirmed:
+        if number <= self.confirmed:
             raise self._superseded()
         raise ProtocolError(codes.NOT_ATTACHED, "open this attach before you use it")
 
@@ -273,7 +293,7 @@ class Attachments:
         if attachment.client != self.owner and self._outgoing.acked > attachment.client_received:
             raise self._end_superseded(attachment)
         _advance(attachment, AttachmentStep.CONFIRM)
-        self._confirmed = attachment.number
+        self.confirmed = attachment.number
         self.owner, self.kinds = attachment.client, attachment.kinds
         for other in list(self.live):
             if other is not attachment and other.number <= attachment.number:
@@ -322,20 +342,46 @@ class Attachments:
 
     def detach(self, attachment: Attachment) -> None:
         """Remove an attachment whose connection is lost; the session waits for another (CLS-6)."""
-        if attachment.code is None:
+        if attachment.state is not AttachmentState.ENDED:
             self.end(attachment, codes.NOT_ATTACHED)
+        elif attachment.code is None:
+            assert self._withheld is not None
+            self._withheld.remove(attachment)
+            attachment.code = codes.NOT_ATTACHED
+
+    @property
+    def is_taken_over(self) -> bool:
+        """Whether another client has taken the session, and the store may not have that yet."""
+        owner, stored = self.owner, self.stored_owner
+        return stored is not None and (owner != stored or owner != self.written_owner)
+
+    def owner_stored(self, owner: str) -> None:
+        """Record that the store has this owner, and tell those that it has superseded."""
+        self.stored_owner = owner
+        if not self.is_taken_over:
+            withheld, self._withheld = self._withheld, None
+            for attachment in withheld or ():
+                attachment.code = codes.SUPERSEDED
+                attachment.control.append(encode_control(error_frame(self._superseded())))
 
     def _end_superseded(self, attachment: Attachment) -> ProtocolError:
         """End an attachment in favor of the confirmed one; return the error that reports it."""
         error = self._superseded()
-        self.end(attachment, codes.SUPERSEDED, error_frame(error))
+        if self.is_taken_over:
+            _advance(attachment, AttachmentStep.END)
+            self.live.remove(attachment)
+            self._withheld = [*(self._withheld or ()), attachment]
+        else:
+            self.end(attachment, codes.SUPERSEDED, error_frame(error))
         return error
 
     def _superseded(self) -> ProtocolError:
+        if self.is_taken_over:
+            return undecided_error()
         return ProtocolError(
             codes.SUPERSEDED,
             "a newer attach has taken over the session; see `attach` and `client`",
-            attach=max(1, self._confirmed),
+            attach=max(1, self.confirmed),
             client=self.owner,
         )
 

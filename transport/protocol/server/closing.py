@@ -20,8 +20,9 @@ from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachments
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.inbox import Inbox
-from transport.protocol.server.tombstone import Ending, Tombstone
+from transport.protocol.server.tombstone import Ending, Tombstone, encode_close
 from transport.protocol.server.unread import Unread
+from transport.protocol.server.unstored import Unstored
 from transport.protocol.states import SessionState, SessionStep, advance
 
 # Used for every ack; looking up an enum member costs as much as a call.
@@ -40,15 +41,18 @@ class Closable:
         attachments: the connections that are attached, and the client that owns the session.
         downlink: what to write on them.
         peer_close: the client's ``close``, once received.
+        closing: our ``close``, once the session is closing.
         ending: how the session ended, once it has.
         dropped: messages that were refused because the send buffer was full (RES-2).
         inbox: the messages that the handler has not taken.
+        unstored: what the store of the session does not have yet; None if no store keeps it.
     """
 
     __slots__ = (
         "_closing_until",
         "_unread",
         "attachments",
+        "closing",
         "downlink",
         "dropped",
         "ending",
@@ -59,6 +63,7 @@ class Closable:
         "outgoing",
         "peer_close",
         "state",
+        "unstored",
     )
 
     id: str
@@ -69,9 +74,11 @@ class Closable:
     attachments: Attachments
     downlink: Downlink
     peer_close: Close | None
+    closing: Close | None
     ending: Ending | None
     dropped: int
     inbox: Inbox
+    unstored: Unstored | None
     _unread: Unread | None
     """The refusal of messages, while there is one (DAT-7)."""
     _closing_until: float
@@ -106,15 +113,21 @@ class Closable:
         incoming = self.incoming
         state = advance(self.state, SessionStep.LOCAL_CLOSE)
         handled = incoming.handled if failed else incoming.delivered
-        self.downlink.close = Close(
+        begun = self._handed_out
+        closing = Close(
             code=code,
             reason=reason,
             by=by,
             last=self.outgoing.last,
             ack=handled,
-            in_hand=incoming.delivered if incoming.delivered > handled else UNSET,
+            in_hand=begun if begun > handled else UNSET,
             retry_in=UNSET if retry_in is None else retry_in,
         )
+        self.closing = closing
+        if self.unstored is None:
+            self.downlink.close = closing
+        else:
+            self.unstored.closing = encode_close(closing)
         self.state = state
         self._unread = None
         if not failed:
@@ -127,7 +140,7 @@ class Closable:
         """Return the error that says how the session ended, or is ending."""
         if self.ending is not None:
             return ChannelClosed(self.ending.code, self.ending.reason, self.id)
-        close = self.peer_close or self.downlink.close
+        close = self.peer_close or self.closing
         if close is None:
             raise LocalProtocolError("the session is not closing")
         return ChannelClosed(close.code, close.reason, self.id)
@@ -138,7 +151,7 @@ class Closable:
             self._end_if_acknowledged()
 
     def _end_if_acknowledged(self) -> None:
-        close = self.downlink.close
+        close = self.closing
         if self.state is _CLOSING and close and self.outgoing.acked >= close.last:
             self._finish(SessionStep.ALL_ACKNOWLEDGED, close)
 
@@ -150,9 +163,6 @@ class Closable:
         self._end(step, Ending(code=code, reason=reason, by="protocol", reset=reason))
         if reason is ResetReason.OVERFLOW:
             self.dropped += 1
-        for attachment in list(self.attachments.live):
-            self.attachments.end(attachment, codes.RESET)
-            attachment.make_last = self._reset_frame
 
     def overflow(self) -> None:
         """Count a message that was refused as the send buffer is full, and end the session (DAT-6).
@@ -170,9 +180,6 @@ class Closable:
     def _finish(self, step: SessionStep, close: Close) -> None:
         """End the session by our ``close``."""
         self._end(step, Ending(code=close.code, reason=close.reason, by=close.by, close=close))
-        for attachment in list(self.attachments.live):
-            last = None if attachment.close_written else close
-            self.attachments.end(attachment, codes.NORMAL, last)
 
     def _end(self, step: SessionStep, ending: Ending) -> None:
         self.state = advance(self.state, step)
@@ -180,6 +187,41 @@ class Closable:
         self._unread = None
         self.inbox.clear()
         self.outgoing.clear()
+        if self.unstored is None:
+            self.show_end()
+        else:
+            self.downlink.is_silent = True
+
+    def show_end(self) -> None:
+        """Tell the clients that are attached how the session has ended: its store has that.
+
+        Raises:
+            LocalProtocolError: it has not ended.
+        """
+        if self.ending is None:
+            raise LocalProtocolError("the session has not ended")
+        close = self.ending.close
+        self.downlink.is_silent = False
+        if self.unstored is not None:
+            self.unstored.ended()
+        for attachment in list(self.attachments.live):
+            if close is None:
+                self.attachments.end(attachment, codes.RESET)
+                attachment.make_last = self._reset_frame
+            else:
+                last = None if attachment.close_written else close
+                self.attachments.end(attachment, codes.NORMAL, last)
+
+    @property
+    def end_shown(self) -> bool:
+        """Whether the session has ended, and clients may know."""
+        return self.ending is not None and not self.downlink.is_silent
+
+    @property
+    def _handed_out(self) -> int:
+        """The number up to which messages may have been handed out, here or in a former home."""
+        delivered = self.incoming.delivered
+        return delivered if self.unstored is None else max(delivered, self.unstored.floor)
 
     def tombstone(self) -> Tombstone:
         """Return what remains of the session after its end.
@@ -192,7 +234,7 @@ class Closable:
         return Tombstone(
             ending=self.ending,
             handled=self.incoming.handled,
-            in_hand=self.incoming.delivered,
+            in_hand=self._handed_out,
             last=self.outgoing.last,
             received=self.incoming.received,
             dropped=self.dropped,

@@ -28,20 +28,31 @@ class Downlink:
 
     Args:
         outgoing: the session's downlink buffer.
-        incoming: the session's uplink, whose ``handled`` is what we acknowledge.
+        incoming: the session's uplink, whose ``shown`` is what we acknowledge.
         limits: bounds and times.
 
     Attributes:
         ack_waiters: how many tasks wait for an ack, or for the room that it brings.
-        close: our ``close``, once the session is closing.
+        close: our ``close``, once the session is closing and it may be written.
+        is_silent: whether the session has ended, which must not be told yet: only control frames
+            are written.
         replayed: messages that were written again, on another connection.
     """
 
-    __slots__ = ("_incoming", "_limits", "_outgoing", "ack_waiters", "close", "replayed")
+    __slots__ = (
+        "_incoming",
+        "_limits",
+        "_outgoing",
+        "ack_waiters",
+        "close",
+        "is_silent",
+        "replayed",
+    )
 
     def __init__(self, outgoing: SendBuffer, incoming: ReceiveWindow, limits: Limits) -> None:
         self.ack_waiters = 0
         self.close: Close | None = None
+        self.is_silent = False
         self.replayed = 0
         self._outgoing = outgoing
         self._incoming = incoming
@@ -49,11 +60,11 @@ class Downlink:
 
     def is_due(self, attachment: Attachment, now: float) -> bool:
         """Return whether `transmit` would write something now, or the attachment has ended."""
-        if attachment.control or attachment.state is _ENDED:
+        if attachment.control or attachment.code is not None:
             return True
         outgoing = self._outgoing
-        last = outgoing.last
-        if not attachment.writable:
+        last = outgoing.shown
+        if not attachment.writable or self.is_silent or attachment.state is _ENDED:
             return False
         if self.close is not None and not attachment.close_written:
             return True
@@ -61,10 +72,7 @@ class Downlink:
             return False
         return (
             (attachment.cursor <= last and outgoing.acked < last)
-            or (
-                self._incoming.handled > attachment.ack_written
-                and self._is_ack_due(attachment, now)
-            )
+            or (self._incoming.shown > attachment.ack_written and self._is_ack_due(attachment, now))
             or (
                 self.ack_waiters > 0
                 and self.close is None
@@ -82,14 +90,14 @@ class Downlink:
         frames = attachment.control
         if frames:
             attachment.control = []
-        if attachment.state is _ENDED:
+        if attachment.code is not None:
             make_last, attachment.make_last = attachment.make_last, None
             return frames if make_last is None else [*frames, encode_control(make_last())]
-        if not attachment.writable:
+        if not attachment.writable or self.is_silent or attachment.state is _ENDED:
             return frames
         outgoing = self._outgoing
-        handled = self._incoming.handled
-        last = outgoing.last
+        handled = self._incoming.shown
+        last = outgoing.shown
         # Acknowledged messages are not written again.
         cursor = attachment.cursor if attachment.cursor > outgoing.acked else outgoing.acked + 1
         close = None if attachment.close_written else self.close
@@ -128,7 +136,7 @@ class Downlink:
         """Return whether an ack must be sent now, without waiting to piggyback on data (MRK-6)."""
         if attachment.transport is _WEBSOCKET:
             return True
-        handled = self._incoming.handled
+        handled = self._incoming.shown
         if attachment.ack_since is None:
             attachment.ack_since = now
         return (
@@ -137,7 +145,7 @@ class Downlink:
         )
 
     def _mark_ack_written(self, attachment: Attachment) -> None:
-        attachment.ack_written = self._incoming.handled
+        attachment.ack_written = self._incoming.shown
         attachment.ack_since = None
 
     # HTTP
@@ -147,7 +155,7 @@ class Downlink:
         if attachment is not None and attachment.ack_written >= 0:
             self._mark_ack_written(attachment)
         return Ack(
-            ack=self._incoming.handled,
+            ack=self._incoming.shown,
             received=self._incoming.received,
             sent=self._outgoing.sent if attachment is None else attachment.cursor - 1,
             attached=attachment is not None and attachment.state is not _ENDED,
@@ -161,12 +169,12 @@ class Downlink:
         """
         outgoing = self._outgoing
         first = outgoing.acked + 1
-        if not attachment.writable or first > outgoing.last:
+        if not attachment.writable or self.is_silent or first > outgoing.shown:
             return []
         if first <= outgoing.sent:
             self.replayed += outgoing.sent - first + 1
-        attachment.cursor = outgoing.last + 1
-        return outgoing.frames(first, self._incoming.handled, binary=False)
+        attachment.cursor = outgoing.shown + 1
+        return outgoing.frames(first, self._incoming.shown, binary=False)
 
     def begin_poll(self, attachment: Attachment, frame: Poll) -> None:
         """Let a poll wait for its answer, which begins above the poll's ack (POL-2)."""
@@ -185,7 +193,7 @@ class Downlink:
         attachment.last_poll_frames = list(attachment.control)
         frames = self.transmit(attachment, now)
         if not frames:
-            frames = [encode_control(Ack(ack=self._incoming.handled))]
+            frames = [encode_control(Ack(ack=self._incoming.shown))]
             self._mark_ack_written(attachment)
         attachment.writable = False
         attachment.written_at = now

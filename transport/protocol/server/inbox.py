@@ -90,6 +90,11 @@ class Inbox:
         self._is_awaited = True
         return EMPTY
 
+    def put_down(self) -> None:
+        """Record that the handler has finished with its message, and is not given the next yet."""
+        if self._next is EMPTY:
+            self.in_hand_size = 0
+
     def give_back(self) -> bool:
         """Drop what waits, whose numbers its sender is asked for again (DAT-7).
 

@@ -41,6 +41,7 @@ from transport.protocol.frames import (
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
+from transport.protocol.server.undecided import undecided_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class Found:
     session: ServerSession | None = None
     tombstone: Tombstone | None = None
     begun: bool = True
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the session has ended, and its store does not have that yet."""
+        return self.session is not None and self.session.downlink.is_silent
 
     @property
     def ended(self) -> Tombstone | None:
@@ -161,10 +167,12 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
     Args:
         frame: the ``open``.
         found: the session; None if it is unknown, or the credential is not valid for this user.
-        epoch: the store's epoch.
+        epoch: the store's epoch; of a session that a store has kept, the session's.
     """
     if not isinstance(frame.session, str):
         return Begin()
+    if found is not None and found.is_undecided:
+        return Refuse(undecided_error())
     ended = found.ended if found is not None else None
     if ended is not None:
         answer = ended.answer(frame)
@@ -178,6 +186,8 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
         reset = session.attachments.refusal(frame, peer_closed=session.peer_close is not None)
     except ProtocolError as error:
         return Refuse(error)
+    if _has_other_numbers(frame, session, epoch):
+        reset = reset_without_marks(ResetReason.STORE_LOST)
     if reset is None:
         return Attach(session)
     if frame.client == session.attachments.owner:
@@ -193,6 +203,8 @@ def begin(found: Found) -> Beginning:
     """
     if found.session is None and found.tombstone is None and not found.begun:
         return Create()
+    if found.is_undecided:
+        return Refuse(undecided_error())
     if found.ended is not None:
         return ShowEnd(found.ended)
     if found.session is None:
@@ -234,8 +246,8 @@ def attach(
         session.limits,
         verdict,
         received=session.incoming.received,
-        handled=session.incoming.handled,
-        sent=session.outgoing.last,
+        handled=session.incoming.shown,
+        sent=session.outgoing.shown,
         epoch=epoch,
         token=token,
         reset=reset,
@@ -312,6 +324,12 @@ def _opened(
         session=token if token is not None else UNSET,
         reset=reset.bare() if reset is not None else UNSET,
     )
+
+
+def _has_other_numbers(frame: Open, session: ServerSession, epoch: str) -> bool:
+    """Whether the client has messages whose numbers the session gave again (EPO-1)."""
+    first = session.epoch_first
+    return first != 0 and frame.received >= first and frame.epoch not in (UNSET, epoch)
 
 
 def _why_unknown(frame: Open, epoch: str) -> ResetReason:

@@ -1,8 +1,9 @@
 """The server's half of a session.
 
 A `ServerSession` combines the modules beside it: the buffers of both directions, the
-`Attachments` (which connection has the session), the `Downlink` (what to write on it), and its end
-(`Closable`). What is decided here is what each frame of the client does. Two invariants:
+`Attachments` (which connection has the session), the `Downlink` (what to write on it), its end
+(`Closable`) and what a store keeps of it (`Journaled`). What is decided here is what each frame of
+the client does. Two invariants:
 
 - A frame is applied completely or not at all (FRM-4): everything is validated before anything
   changes.
@@ -63,13 +64,14 @@ from transport.protocol.frames import (
     error_frame,
     reset_without_marks,
 )
+from transport.protocol.journal import Image
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachment, Attachments
-from transport.protocol.server.closing import Closable
 from transport.protocol.server.downlink import Downlink
 from transport.protocol.server.frame_rates import FrameRates
 from transport.protocol.server.inbox import EMPTY, Empty, Inbox
+from transport.protocol.server.journaled import Journaled
 from transport.protocol.server.liveness import End, check, time_of_leave
 from transport.protocol.server.unread import Unread, is_told_again
 from transport.protocol.states import AttachmentState, SessionState, SessionStep, advance
@@ -79,7 +81,7 @@ _CLOSING, _CLOSED = SessionState.CLOSING, SessionState.CLOSED
 _CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
 
 
-class ServerSession(Closable):
+class ServerSession(Journaled):
     """One session, as the server holds it.
 
     Args:
@@ -98,16 +100,37 @@ class ServerSession(Closable):
         self.incoming = ReceiveWindow(limits)
         self.attachments = Attachments(self.outgoing, self.incoming)
         self.downlink = Downlink(self.outgoing, self.incoming, limits)
-        self.peer_close = None
+        self.peer_close = self.closing = None
         self.ending = None
         self.dropped = 0
         self.inbox = Inbox(self.incoming)
+        self.unstored = None
         self._unread = None
         self._closing_until = 0.0
         self._received_at = now
         self._left_at: float | None = None
         """What ``leave`` made of `_received_at`, which any later frame replaces."""
         self._rates = FrameRates(limits, self.incoming)
+
+    @classmethod
+    def restore(
+        cls, session_id: str, limits: Limits, image: Image, now: float, *, trial: bool
+    ) -> ServerSession:
+        """Return a session that this process has claimed: it goes on from what the store has.
+
+        What the client has sent above the mark comes again. If two homes have died at the next
+        message, the session closes (1011), and hands nothing out.
+
+        Args:
+            session_id: the public id.
+            limits: bounds and times.
+            image: what the store has of it.
+            now: seconds.
+            trial: whether its home has died; False if that has released it.
+        """
+        session = cls(session_id, limits, now)
+        session._continue(image, now, trial=trial)
+        return session
 
     # The handler's side
 
@@ -138,9 +161,15 @@ class ServerSession(Closable):
             raise self.closed_error()
         if incoming.handled != incoming.delivered:
             incoming.mark_handled()
+        if self.unstored is not None and self._holds_back(self.unstored):
+            self.inbox.put_down()
+            return EMPTY
         message = self.inbox.take()
-        if message is EMPTY and self.peer_close is not None and self._has_everything():
-            raise self.closed_error()
+        if message is EMPTY:
+            if self.peer_close is not None and self._has_everything():
+                raise self.closed_error()
+        elif self.unstored is not None:
+            self.unstored.handed_out()
         return message
 
     def _has_everything(self) -> bool:
@@ -171,6 +200,11 @@ class ServerSession(Closable):
             self._unread = self._unread.end()
 
     @property
+    def received_at(self) -> float:
+        """When the client last showed a sign of life, in seconds (LIV-3)."""
+        return self._received_at
+
+    @property
     def has_left(self) -> bool:
         """Whether the client has gone away for good, as far as it knows (LIV-6)."""
         return self._received_at == self._left_at
@@ -178,9 +212,11 @@ class ServerSession(Closable):
     @property
     def is_readable(self) -> bool:
         """Whether `receive_nowait` would return a message, or raise."""
-        if self.inbox:
+        if self.state is _CLOSING or self.state is _CLOSED:
             return True
-        return self.state is _CLOSING or self.state is _CLOSED or self._has_everything()
+        if self.unstored is not None and self._holds_back(self.unstored):
+            return False
+        return True if self.inbox else self._has_everything()
 
     def handler_ended(self) -> None:
         """Count no message as held by the handler: it has ended, at whatever message."""
@@ -195,7 +231,7 @@ class ServerSession(Closable):
 
         Has no effect if the attachment has already ended.
         """
-        if attachment.code is None:
+        if attachment.state is not _ENDED:
             self.attachments.end(attachment, error.code, error_frame(error))
 
     def reply(self, attachment: Attachment, replies: Iterable[ServerControl]) -> None:
@@ -408,9 +444,9 @@ class ServerSession(Closable):
         limits = self.limits
         if self.state is _CLOSED:
             return
-        if self.downlink.close is not None:
+        if self.closing is not None:
             if now >= self._closing_until:  # until then a resume still gets everything (CLS-1)
-                self._finish(SessionStep.GIVE_UP, self.downlink.close)
+                self._finish(SessionStep.GIVE_UP, self.closing)
                 return
         elif now - self._received_at >= limits.ttl:
             self.reset(ResetReason.EXPIRED, SessionStep.EXPIRE)

@@ -6,7 +6,7 @@ learns the fate of its messages.
 
 from __future__ import annotations
 
-from msgspec import UNSET, Struct
+from msgspec import UNSET, Struct, json
 
 from transport.protocol.frames import (
     Close,
@@ -69,3 +69,35 @@ class Tombstone(Struct, frozen=True, gc=False):
             in_hand=self.in_hand,
             dropped=self.dropped or UNSET,
         )
+
+
+_tombstones = json.Decoder(Tombstone)
+_closes = json.Decoder(Close)
+
+
+def encode_close(close: Close) -> bytes:
+    """Return the ``close`` of a session that is closing, as a store keeps it."""
+    return json.encode(close)
+
+
+def decode_close(encoded: bytes) -> Close:
+    """Return a ``close`` that `encode_close` has encoded, in this release or another.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return _closes.decode(encoded)
+
+
+def encode_tombstone(tombstone: Tombstone) -> bytes:
+    """Return a tombstone as a store keeps it."""
+    return json.encode(tombstone)
+
+
+def decode_tombstone(encoded: bytes) -> Tombstone:
+    """Return a tombstone that `encode_tombstone` has encoded, in this release or another.
+
+    Raises:
+        msgspec.DecodeError: it is none.
+    """
+    return _tombstones.decode(encoded)

@@ -27,11 +27,12 @@ from transport.protocol.frames import (
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
+from transport.protocol.server.undecided import undecided_error
 from transport.protocol.server.unread import is_told_again
 from transport.protocol.states import AttachmentState
 
 # Used for every POST; looking up an enum member costs as much as a call.
-_CONFIRMED = AttachmentState.CONFIRMED
+_CONFIRMED, _ENDED = AttachmentState.CONFIRMED, AttachmentState.ENDED
 _LONGPOLL = TransportKind.LONGPOLL
 
 
@@ -47,10 +48,14 @@ def require_session(
 
     Raises:
         ProtocolError: ``wrong_process``, or ``unknown_session``: one answer for a session that is
-            unknown or has ended, and for a wrong credential (RES-9).
+            unknown or has ended, and for a wrong credential (RES-9). ``unavailable``: its end is
+            not stored yet.
     """
-    if session is not None and session.ending is None:
-        return session
+    if session is not None:
+        if session.ending is None:
+            return session
+        if session.downlink.is_silent:
+            raise undecided_error()
     if isinstance(frame.epoch, str) and frame.epoch != epoch:
         raise ProtocolError(
             codes.WRONG_PROCESS,
@@ -237,14 +242,14 @@ class Post:
         session.record_activity(attachment, now)
         if mark is not UNSET:
             if not _confirm_by_mark(session, attachment, mark):
-                raise unknown_session()
+                raise undecided_error() if session.downlink.is_silent else unknown_session()
         elif attachment is not None:
             session.confirm(attachment)
 
     def _check_not_reset(self) -> None:
-        ending = self._session.ending
-        if ending is not None and ending.reset is not None:
-            raise unknown_session()
+        session = self._session
+        if session.ending is not None and session.ending.reset is not None:
+            raise undecided_error() if session.downlink.is_silent else unknown_session()
 
     def reattach(self) -> None:
         """Look for the attachment again: it may have ended while the credentials were checked.
@@ -281,7 +286,7 @@ class Post:
         session, attachment, held = self._session, self.attachment, self._held
         if session.ending is not None:
             self._check_not_reset()
-        if attachment is not None and attachment.code is not None:
+        if attachment is not None and attachment.state is _ENDED:
             attachment = None
         data: list[EncodedFrame] = []
         if held is not None:

@@ -1,0 +1,157 @@
+"""A session that a store keeps, so that another process can go on with it.
+
+The driver takes what is new to the store, and says when the store has it:
+
+- While `has_step`, and no write of the session is under way: `step` returns the next write, and
+  `stored` shows what it contains. If the handler holds a message for longer than ``limits.step``
+  while its sends wait (`has_partial`), or flushes, the step is forced.
+- A store that has lost writes gets the whole session: `image`, then `healed`.
+- Once the session has ended, its tombstone is written, and `show_end` tells its clients.
+
+A request that would learn too early of an end, or of another client's takeover, gets `unavailable`
+(`undecided_error`). Nothing else is told before it is stored.
+
+Pure: the caller passes the time.
+"""
+
+from __future__ import annotations
+
+from transport.protocol.journal import Image, Step, Touch
+from transport.protocol.server.closing import Closable
+from transport.protocol.server.tombstone import decode_close
+from transport.protocol.server.unstored import MAX_TRIALS, Unstored
+from transport.protocol.states import SessionState
+
+
+class Journaled(Closable):
+    """A session, as far as its store is concerned. `ServerSession` is one."""
+
+    __slots__ = ()
+
+    def journal(self) -> None:
+        """Show nothing from now on before it is stored; for a session that has just begun."""
+        self.unstored = Unstored(
+            self.outgoing, self.incoming, self.attachments, self.limits.unstored
+        )
+
+    def _continue(self, image: Image, now: float, *, trial: bool) -> None:
+        """Continue from what a store has; see `ServerSession.restore`."""
+        limits = self.limits
+        self.outgoing.restore(image.acked, image.payloads)
+        self.incoming.restore(image.handled)
+        self.attachments.owner, self.attachments.confirmed = image.holder, image.confirmed
+        self.journal()
+        assert self.unstored is not None
+        # A store that has gone back does not know which messages were handled since.
+        unknown = limits.window_messages if image.epoch_first else limits.unstored
+        self.unstored.restore(image, trial=trial, floor=image.handled + unknown)
+        if image.closing:
+            self.state = SessionState.CLOSING
+            self.closing = self.downlink.close = decode_close(image.closing)
+            self._closing_until = now + limits.closing
+        elif trial and image.trials >= MAX_TRIALS:
+            self.close(
+                1011, "the server's processes die at this message", "protocol", now, failed=True
+            )
+
+    @property
+    def paused(self) -> bool:
+        """Whether the handler gets nothing, as the process may have lost the session."""
+        return self.unstored is not None and self.unstored.is_paused
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        assert self.unstored is not None, "no store keeps this session"
+        self.unstored.is_paused = paused
+
+    @property
+    def epoch_first(self) -> int:
+        """The first number that may have been given to another message before (EPO-1); else 0."""
+        return 0 if self.unstored is None else self.unstored.epoch_first
+
+    def _holds_back(self, unstored: Unstored) -> bool:
+        """Whether the handler gets nothing now, though there may be something."""
+        return unstored.holds_back and (unstored.is_paused or bool(self.inbox))
+
+    # What is not the handler's own
+
+    def offered(self) -> None:
+        """Record that the message that was just sent is not the handler's own, but a group's.
+
+        The next step takes it, unless the handler has sent something for the message in its hand.
+        Has no effect if no store keeps the session.
+        """
+        if self.unstored is not None:
+            self.unstored.offered()
+
+    def set_cursor(self, topic: str, entry: int | None) -> None:
+        """Store, with the message that was sent last, how far the session has come in a topic.
+
+        Has no effect if no store keeps the session.
+
+        Args:
+            topic: the topic.
+            entry: the last entry of it that the session has taken; None if it has left the topic.
+        """
+        if self.unstored is not None:
+            self.unstored.set_cursor(topic, entry)
+
+    # Steps
+
+    @property
+    def has_step(self) -> bool:
+        """Whether there is something new to store, without `step` being forced."""
+        return (
+            self.unstored is not None
+            and self.ending is None
+            and self.unstored.has_step(has_message=self._has_message)
+        )
+
+    @property
+    def has_partial(self) -> bool:
+        """Whether the handler has sent messages that only a forced step stores."""
+        return self.unstored is not None and self.ending is None and self.unstored.has_partial
+
+    @property
+    def _has_message(self) -> bool:
+        """Whether a message waits that the handler may be given."""
+        return bool(self.inbox) and not self.paused
+
+    def step(self, *, force: bool = False, touch: Touch | None = None) -> Step | None:
+        """Return what is new, for the store; call `stored` once that has it.
+
+        No other write of the session may be under way.
+
+        Args:
+            force: take also what the handler has sent for the message in its hand.
+            touch: what the store is told of the client, if it is due.
+
+        Returns:
+            None if nothing is new and no touch is given, or if the session has ended.
+        """
+        if self.unstored is None or self.ending is not None:
+            return None
+        return self.unstored.step(has_message=self._has_message, force=force, touch=touch)
+
+    def stored(self, step: Step) -> None:
+        """Show what a step contains: the store has it."""
+        self._show(step.first + len(step.payloads) - 1, step.handled, step.holder, step.closing)
+
+    def image(self, of: Image) -> Image:
+        """Return the whole session, for a store that has lost some of it; then call `healed`.
+
+        Args:
+            of: what this process knows of the record besides; it gives the other fields.
+        """
+        assert self.unstored is not None, "no store keeps this session"
+        return self.unstored.image(of, has_message=self._has_message)
+
+    def healed(self, image: Image) -> None:
+        """Show what an image contains: the store has it."""
+        self._show(image.last, image.handled, image.holder, image.closing)
+
+    def _show(self, last: int, handled: int, holder: str, closing: bytes) -> None:
+        assert self.unstored is not None, "no store keeps this session"
+        self.unstored.stored(last, handled, holder)
+        if closing:
+            self.downlink.close = self.closing
