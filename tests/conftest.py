@@ -44,9 +44,13 @@ def fail_on_unhandled_exception() -> Iterator[None]:
     assert not complaints.lines, "\n".join(complaints.lines)
 
 
-@pytest.fixture(scope="session")
-async def redis_of_worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisServer]:
-    """Run a Redis as long as this worker; tests use `redis_server`."""
+@pytest.fixture(scope="module")
+async def redis_of_module(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisServer]:
+    """Run a Redis for the tests of a module, which use `redis_server`.
+
+    Not for all of a worker: an async fixture keeps its event loop as long as it lives, and tests
+    that turn the clock need another.
+    """
     from tests.support.servers.redis import running_redis
 
     async with running_redis(tmp_path_factory.mktemp("redis")) as server:
@@ -54,8 +58,8 @@ async def redis_of_worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIter
 
 
 @pytest.fixture
-async def redis_server(redis_of_worker: RedisServer) -> RedisServer:
+async def redis_server(redis_of_module: RedisServer) -> RedisServer:
     """Return a Redis without data. Others use it after this test: run one of its own to stop it."""
-    async with redis_of_worker.client() as client:
+    async with redis_of_module.client() as client:
         await client.flushall()
-    return redis_of_worker
+    return redis_of_module
