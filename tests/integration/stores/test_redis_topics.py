@@ -266,7 +266,7 @@ async def test_entries_arrive_as_they_are_published(redis_server: RedisServer) -
     await reads.echo("7")
     assert [await subscription.receive() for _ in range(3)] == [
         *(
-            Arrived(name, Entry(0, number, "w", serial, 0, "\ud800", b"\0"))
+            Arrived(name, Entry(0, number, 0, "w", serial, 0, "\ud800", b"\0"))
             for serial, (name, number) in enumerate(zip(names, numbers, strict=True), 1)
         ),
         Echo("7"),

@@ -28,7 +28,7 @@ if highest < tonumber(ARGV[4]) then return {0, now} end
 
 if not found[1] then redis.call('DEL', log) end
 local number = math.max(last + 1, known + 1, now)
-local entry = text(math.max(last, known)) .. ' ' .. text(number) .. ' ' .. ARGV[9]
+local entry = text(last) .. ' ' .. text(number) .. ' ' .. ARGV[9]
 local length = redis.call('RPUSH', log, entry)
 size = (length > 1 and size or 0) + #entry
 while length > 1 and (length > tonumber(ARGV[6]) or size > tonumber(ARGV[7])) do

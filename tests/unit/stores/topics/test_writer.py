@@ -49,7 +49,7 @@ async def test_publication_returns_the_number_of_its_entry() -> None:
     async with running(store) as writer:
         number = await writer.publish("t", "a", exclude="x")
     [(topic, entry)] = store.entered
-    assert entry == Entry(0, number, writer.name, 1, 0, "x", "a")
+    assert entry == Entry(0, number, 0, writer.name, 1, 0, "x", "a")
     assert topic == "t"
 
 
@@ -206,9 +206,9 @@ async def test_retry_names_a_time_before_its_first_attempt() -> None:
         store.go_back(lost)
         await task
     [_, (_, original), (_, copy)] = store.entered
-    assert (original.since, original.before) == (0, first)
+    assert (original.since, original.known) == (0, first)
     assert first <= copy.since < original.number < copy.number
-    assert copy.before == first
+    assert copy.known == first
 
 
 async def test_later_publication_tells_of_what_the_store_lost() -> None:
@@ -219,7 +219,7 @@ async def test_later_publication_tells_of_what_the_store_lost() -> None:
         lost = await writer.publish("t", "b")
         store.go_back(old)
         await writer.publish("t", "c")
-    assert store.entered[-1][1].before == lost
+    assert store.entered[-1][1].known == lost
 
 
 async def test_known_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,5 +231,5 @@ async def test_known_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None
         store.flush()
         for topic in "cba":
             await writer.publish(topic, "x")
-    befores = {topic: entry.before > 0 for topic, entry in store.entered[3:]}
+    befores = {topic: entry.known > 0 for topic, entry in store.entered[3:]}
     assert befores == {"c": True, "b": True, "a": False}
