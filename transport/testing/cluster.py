@@ -34,7 +34,7 @@ class _MemoryWorkers(Workers):
 
     def join(self, hub: str, limits: Limits) -> Joined:
         """See `SharedStore.join`."""
-        return Joined(self._make_bus(hub), None)
+        return Joined(self._make_bus(hub))
 
 
 class _ModelledStore(SharedStore):
