@@ -192,7 +192,10 @@ class Journal:
 
     async def saved(self) -> None:
         """Wait until what there is to store now is stored, or the session has gone."""
-        version = self._version + 1
+        session = self._driver.session
+        version = self._version
+        if self._is_waiting or session.has_step or session.has_partial:
+            version += 1  # that of the next write
         while self._stored_version < version and self._state is not _State.OVER:
             self.changed()
             await self._next_stored()

@@ -184,7 +184,7 @@ async def test_second_hub_of_the_same_name_is_refused(redis_server: RedisServer)
 
 
 async def test_process_has_one_name_on_bus_and_store(redis_server: RedisServer) -> None:
-    bus, store = RedisStore(redis_server.url).join("chat", LIMITS)
+    bus, store, _ = RedisStore(redis_server.url).join("chat", LIMITS)
     assert store is not None
     assert bus.name == store.name
     assert bus.is_alive(store.name)
