@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from msgspec.structs import replace
 
 from tests.support.journaled_sessions import DEADLINE, JournaledProcess
 from tests.support.redis_processes import (
@@ -24,7 +25,7 @@ from tests.support.servers.redis import RedisServer, running_redis
 from transport.bus.redis_store import RedisStore
 from transport.errors import StoreUnavailable
 from transport.protocol.journal import ClaimRefusal, End, Image, Refusal, Release
-from transport.stores.journaled import GRACE, Ended, Found
+from transport.stores.journaled import GRACE, Ended, Found, Made
 
 
 async def test_messages_are_stored_once_in_order(redis_server: RedisServer) -> None:
@@ -72,6 +73,27 @@ async def test_session_moves_to_another_process(redis_server: RedisServer) -> No
         ended = await one.store.open("opening of one", "other", one.new_image())
         assert ended == Ended("one", b"how it ended")
         assert two.store.statistics.takeovers == one.store.statistics.fenced == 1
+
+
+async def test_idle_session_takes_at_most_400_bytes(redis_server: RedisServer) -> None:
+    async with running(redis_server.url) as process, redis_server.client() as client:
+        image = replace(
+            process.new_image(),
+            version=2_000_000,
+            subject="ann@example.org",
+            token=bytes(range(224, 256)),
+            hub="app.chat:chat",
+            holder="client0123456789",
+            handled=1_000_000,
+            acked=1_000_000,
+            last=1_000_000,
+            confirmed=70_000,
+        )
+        session_id = process.store.name + "Kq3vM8sLxPzT"
+        assert isinstance(await process.store.open("n" * 43, session_id, image), Made)
+        size = await client.memory_usage(f"oc1:s:{{{session_id}}}")
+        assert size is not None
+        assert size <= 400
 
 
 async def test_released_session_has_no_home(redis_server: RedisServer) -> None:
