@@ -100,7 +100,9 @@ class Located(Struct, frozen=True, kw_only=True):
     """What is needed to decide about a session that this process does not have.
 
     Attributes:
-        home, fence, subject, token, hub, closing, tombstone: see `Image`.
+        home, fence, token, hub, closing, tombstone: see `Image`.
+        subject: as it is stored: Redis has a hash of one that is longer than 44 bytes, which
+            `transport.stores.redis.keys.shorten` makes. The same is in an `Image` that was claimed.
     """
 
     home: str

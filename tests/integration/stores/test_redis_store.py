@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import redis.asyncio
+from msgspec.structs import replace
 
 from tests.support.journaled_sessions import DEADLINE, JournaledProcess
 from tests.support.redis_processes import (
@@ -72,6 +73,23 @@ async def test_session_moves_to_another_process(redis_server: RedisServer) -> No
         ended = await one.store.open("opening of one", "other", one.new_image())
         assert ended == Ended("one", b"how it ended")
         assert two.store.statistics.takeovers == one.store.statistics.fenced == 1
+
+
+async def test_long_name_of_a_hub_is_given_back(redis_server: RedisServer) -> None:
+    """Redis keeps a hash of it."""
+    hub = "application.realtime.handlers.conversations.serve"
+    async with running(redis_server.url, hub=hub) as process:
+        image = replace(process.new_image(), hub=hub)
+        await process.store.open("opening", "one", image)
+        await process.store.open("another", "two", replace(image, hub="x" * 50))
+        await end_grace(redis_server)
+        located, other = await process.store.locate("one"), await process.store.locate("two")
+        assert located is not None
+        assert other is not None
+        assert located.hub == hub != other.hub
+        claimed = await process.store.claim("one", located.home, located.fence)
+        assert isinstance(claimed, Image)
+        assert claimed.hub == hub
 
 
 async def test_released_session_has_no_home(redis_server: RedisServer) -> None:
