@@ -45,6 +45,7 @@ class Scripts(Struct, frozen=True):
     heal: Script
     end: Script
     release: Script
+    birth: Script
 
     @classmethod
     def read(cls) -> Scripts:

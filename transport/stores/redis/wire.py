@@ -116,7 +116,7 @@ class RedisWire:
         if isinstance(info, ResponseError):
             raise Unwilling(text_of(info))
         self._run = read_info(info).get("run_id", "")
-        return Greeting(self._run, _birth(*map(_accepted, birth)))
+        return Greeting(self._run, _read_birth(*map(_accepted, birth)))
 
     async def check(self) -> None:
         """See `Wire.check`."""
@@ -142,11 +142,7 @@ class RedisWire:
 
     async def ask(self, questions: Sequence[Question[Any]]) -> Sequence[Any | Failed]:
         """See `Wire.ask`."""
-        now = 0
-        if any(isinstance(question, SetBirth) for question in questions):
-            [time] = await self._exchange(pack("TIME"))
-            now = _milliseconds(_accepted(time))
-        asked = [self._asked(question, now) for question in questions]
+        asked = [self._asked(question) for question in questions]
         answers = await self._ask(asked)
         again = [place for place, answer in enumerate(answers) if answer is _NO_SCRIPT]
         if again:
@@ -188,20 +184,17 @@ class RedisWire:
         replies = iter(await self._exchange(*commands))
         return [_read(each, [next(replies) for _ in each.commands]) for each in asked]
 
-    def _asked(self, question: Question[Any], now: int) -> _Asked:
-        """Return how a question is asked.
-
-        Args:
-            question: the question.
-            now: milliseconds of Redis's clock, for `SetBirth`.
-        """
+    def _asked(self, question: Question[Any]) -> _Asked:
+        """Return how a question is asked."""
         keys, caller, mine = self._keys, self._caller, self._keys.process(self._name)
         match question:
             case ReadBirth():
-                return _Asked(self._read_birth, _birth)
-            case SetBirth():
-                birth = pack("SET", keys.born, encode_birth(self._run, now))
-                return _Asked((birth,), lambda _: Birth(self._run, now, now))
+                return _Asked(self._read_birth, _read_birth)
+            case SetBirth(seen=seen):
+                before = "" if seen.since is None else encode_birth(seen.run, seen.since)
+                sha = self._scripts.birth.sha
+                command = pack("EVALSHA", sha, 1, keys.born, before, self._run)
+                return _Asked((command,), lambda reply: _birth(reply[0], int(reply[1])))
             case Renew(count=count):
                 value = f"{count} {self._about}"
                 renew = pack("SET", mine, value, "PX", self._lease, "GET")
@@ -284,13 +277,17 @@ def _milliseconds(time: Sequence[bytes]) -> int:
     return seconds * 1000 + microseconds // 1000
 
 
-def _birth(born: bytes | None, time: Sequence[bytes]) -> Birth:
+def _birth(born: bytes | None, now: int) -> Birth:
     run, since = decode_birth(born) if born else ("", None)
-    return Birth(run, since, _milliseconds(time))
+    return Birth(run, since, now)
+
+
+def _read_birth(born: bytes | None, time: Sequence[bytes]) -> Birth:
+    return _birth(born, _milliseconds(time))
 
 
 def _renewal(before: bytes | None, born: bytes | None, time: Sequence[bytes]) -> Renewal:
-    return Renewal(before is not None, _birth(born, time))
+    return Renewal(before is not None, _read_birth(born, time))
 
 
 def _sign(lease: bytes | None, subscribers: Sequence[Any]) -> Sign:

@@ -197,7 +197,7 @@ class RemoteStore:
 
     async def begin_grace(self) -> None:
         """See `JournaledStore.begin_grace`."""
-        await self._server.restore(self._calls)
+        await self._server.begin_grace(self._calls)
 
     async def _ask(self, question: Question[T]) -> T:
         if self._lease.is_gone:
