@@ -278,12 +278,12 @@ class ModelStore(RemoteStore):
         self.slept = 0.0
         loop = asyncio.get_running_loop()
         super().__init__(name, *wires, secret=secret, clock=lambda: loop.time() + self.slept)
-        self._model = model
+        self.model = model
         self._wires = wires
 
     def vanish(self) -> None:
         """Send nothing more, as a process that was killed. Its tasks are for the caller to end."""
-        self._model.listen(self.name, False)
+        self.model.listen(self.name, False)
         for wire in self._wires:
             wire.vanish()
 
@@ -323,7 +323,7 @@ class _Wire:
     """
 
     def __init__(self, model: StoreModel, name: str, limits: Limits) -> None:
-        self._model = model
+        self.model = model
         self._name = name
         self._limits = limits
         self._run = ""
@@ -340,9 +340,9 @@ class _Wire:
         self.drop()
         if self._has_vanished:
             raise Unanswered("the process is gone")
-        self._connection = self._model.open_connection(self._name)
-        greeting = await self._model.execute(
-            self._connection, lambda: Greeting(self._model.run, self._model.birth())
+        self._connection = self.model.open_connection(self._name)
+        greeting = await self.model.execute(
+            self._connection, lambda: Greeting(self.model.run, self.model.birth())
         )
         self._run = greeting.run
         return greeting
@@ -354,7 +354,7 @@ class _Wire:
         """See `Wire.write`."""
 
         def write_all() -> list[Outcome]:
-            return [self._model.write(each, write, self._limits) for each, write in writes]
+            return [self.model.write(each, write, self._limits) for each, write in writes]
 
         return await self._execute(write_all, is_flight=True)
 
@@ -371,17 +371,19 @@ class _Wire:
     async def _execute(self, work: Callable[[], T], *, is_flight: bool = False) -> T:
         if self._connection is None:
             raise Unanswered("the connection has ended")
-        return await self._model.execute(self._connection, work, is_flight=is_flight)
+        return await self.model.execute(self._connection, work, is_flight=is_flight)
 
     def _answer(self, question: Question[Any]) -> Any:
-        model, data, now = self._model, self._model.data, self._model.now
+        model, data, now = self.model, self.model.data, self.model.now
         if isinstance(question, Renew | SetBirth | ShareSecret | Begin | Take) and model.refusal:
             return Failed(model.refusal)
         match question:
             case ReadBirth():
                 return model.birth()
-            case SetBirth():
-                data.birth = model.run, now
+            case SetBirth(seen=seen):
+                birth = model.birth()
+                if birth.is_of(seen) or birth.run != model.run:
+                    data.birth = model.run, now
                 return model.birth()
             case Renew(count=count):
                 model.listen(self._name, True)
