@@ -184,7 +184,9 @@ def test_entry_that_was_sent_again_may_be_taken_already(
 @pytest.mark.parametrize("exclude", ["", "an id", "é\n\ud800"])
 def test_encoded_entry_is_decoded_unchanged(payload: Payload, exclude: str) -> None:
     entry = Entry(10, NOW, 3, "w", 7, 5, exclude, payload)
-    tail = encode_tail(Publication(writer="w", serial=7, payload=payload, exclude=exclude, known=3, since=5))
+    tail = encode_tail(
+        Publication(writer="w", serial=7, payload=payload, exclude=exclude, known=3, since=5)
+    )
     encoded = encode_numbers(10, NOW) + tail
     assert decode_entry(encoded) == entry
     assert entry_size(entry) == len(encoded)
