@@ -328,7 +328,7 @@ class _Wire:
 
     @property
     def connection(self) -> Connection:
-        """The connection. Raises `Broken` if there is none."""
+        """The connection. Raises `Broken` without one."""
         if self._connection is None or not self._connection.is_open:
             raise Broken("not connected")
         return self._connection

@@ -17,7 +17,7 @@ class HasFile(Protocol):
     """What has an open file, perhaps."""
 
     def fileno(self) -> int:
-        """Return its number; -1 if there is none."""
+        """Return its number; -1 if it is closed."""
         ...
 
 

@@ -49,7 +49,7 @@ class Publication(Struct, frozen=True, kw_only=True):
             attempt; 0 for none. So the publication's own number is higher.
         since: 0 at the first attempt; later the store's time before that, in microseconds.
         follows: the serial of the writer's publication in the topic that must be entered before;
-            0 if there is none, or that is answered.
+            0 without one, or if that is answered.
     """
 
     writer: str
@@ -134,7 +134,7 @@ def publish(
         now: microseconds of the store's clock.
 
     Returns:
-        The log after it, and the entry or why there is none.
+        The log after it, and the entry, or why nothing was entered.
     """
     log = log or TopicLog()
     writer = publication.writer

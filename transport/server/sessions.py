@@ -137,6 +137,6 @@ class Sessions:
         """Check that there is memory for one more session.
 
         Raises:
-            ProtocolError: there is none.
+            ProtocolError: there is not.
         """
         self._memory.check_room(opening_cost(len(request.scope["headers"]), request.size))

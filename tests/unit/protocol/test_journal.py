@@ -205,7 +205,7 @@ def test_claim_is_refused_if_session_cannot_be_had() -> None:
 
 
 def test_claim_in_another_run_begins_another_epoch() -> None:
-    """EPO-1: numbers above the last one that is stored may have been given before."""
+    """EPO-2: numbers above the last one that is stored may have been given before."""
     second = claim(IMAGE, replace(CLAIM, run="run-2"), NOW)
     assert isinstance(second, Image)
     assert (second.run, second.epoch, second.epoch_first) == ("run-2", "run-2", 7)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 LOOK_INTERVAL = 1.0
 """Seconds between two looks."""
@@ -13,6 +14,9 @@ GONE_AFTER = 0.9 * LOOK_INTERVAL
 GRACE = 8.0
 """Seconds, after Redis has perhaps lost its data, in which nobody counts as gone: the processes
 that live must notice that first. A lease lasts 6 s."""
+
+FORGOTTEN_AFTER = 60.0
+"""Seconds after which it is forgotten that a process seemed to be gone. Its lease has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,14 @@ class Sign:
     subscribers: int
 
 
+class Verdict(Enum):
+    """What a look says of a process."""
+
+    LIVES = "it shows that it lives"
+    UNKNOWN = "it may live"
+    GONE = "it is gone"
+
+
 @dataclass(slots=True)
 class _Suspect:
     since: float
@@ -40,7 +52,9 @@ class Census:
     """Judges from one look to the next.
 
     A process is gone if it has no lease, or nobody subscribes to its channel and its lease is not
-    renewed; both at two looks, as Redis may just have lost a lease, or cut a subscription.
+    renewed. Redis may just have lost a lease (FLUSHALL) or cut a subscription (CLIENT KILL), but
+    not both, unless this process has lost its connection too. So one look is enough if both are
+    missing, and else it takes two.
     """
 
     def __init__(self) -> None:
@@ -48,14 +62,10 @@ class Census:
         self._grace_until = float("-inf")
 
     def distrust(self, now: float) -> None:
-        """Learn that Redis may have lost its data."""
+        """Learn that Redis may have lost its data: for `GRACE` nobody is gone."""
         self._grace_until = now + GRACE
 
-    def is_trusted(self, now: float) -> bool:
-        """Return whether a process without a lease is gone."""
-        return now >= self._grace_until
-
-    def is_gone(self, sign: Sign, began: float, now: float) -> bool:
+    def judge(self, sign: Sign, began: float, now: float) -> Verdict:
         """Judge a process.
 
         Args:
@@ -68,12 +78,18 @@ class Census:
             sign.subscribers or (suspect is not None and suspect.lease != sign.lease)
         ):
             self._suspects.pop(sign.name, None)
-            return False
+            return Verdict.LIVES
         if suspect is None:
-            self._suspects[sign.name] = _Suspect(now, sign.lease)
-            return False
-        return began - suspect.since >= GONE_AFTER and self.is_trusted(now)
+            suspect = self._suspects[sign.name] = _Suspect(now, sign.lease)
+        is_clear = sign.lease is None and not sign.subscribers
+        if now < self._grace_until or not (is_clear or began - suspect.since >= GONE_AFTER):
+            return Verdict.UNKNOWN
+        return Verdict.GONE
 
-    def forget(self, name: str) -> None:
-        """Forget a process."""
-        self._suspects.pop(name, None)
+    def forget(self, now: float) -> None:
+        """Forget suspects that were not asked about for long."""
+        self._suspects = {
+            name: suspect
+            for name, suspect in self._suspects.items()
+            if now - suspect.since < FORGOTTEN_AFTER
+        }

@@ -114,7 +114,7 @@ class Reconnecting:
                 one.shutdown(socket.SHUT_RDWR)
 
     def fileno(self) -> int:
-        """Return the number of the connection's file; -1 if there is none."""
+        """Return the number of the file of the connection; -1 if it is closed."""
         # redis-py does not give its socket.
         writer = getattr(self._connection, "_writer", None)
         one = writer.get_extra_info("socket") if writer is not None else None

@@ -47,16 +47,23 @@ class Finder:
         """Of the look that is under way."""
         self._next: asyncio.Future[bool] | None = None
         """Of the one that begins after it."""
+        self._asked: set[str] = set()
+        """Processes that the next look is to show."""
         self._has_left = False
 
-    async def look(self) -> bool:
+    async def look(self, name: str = "") -> bool:
         """Look after this call, together with others that want that.
+
+        Args:
+            name: of a process that the look is to show in any case.
 
         Returns:
             Whether Redis has soon answered.
         """
         if self._has_left:
             return False
+        if name:
+            self._asked.add(name)
         looking = self._next or self._loop.create_future()
         if self._present is None:
             self._begin(looking)
@@ -80,8 +87,9 @@ class Finder:
         words = [
             *(b"EVAL", _LOOK, b"1", self._keys.registry, self._keys.process("")),
             *(self._name.encode(), b"%d" % (REGISTERED_FOR * 1000)),
-            *(name.encode() for name in self._known),
+            *(name.encode() for name in {*self._known, *self._asked}),
         ]
+        self._asked.clear()
         self._commands.send(pack(*words), lambda answer: self._answered(answer, looking, began))
 
     def _answered(self, answer: Any, looking: asyncio.Future[bool], began: float) -> None:

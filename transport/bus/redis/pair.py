@@ -63,7 +63,7 @@ class Pair:
 
     Attributes:
         is_bound: whether both sides are in the epoch.
-        epoch: the present one; the last one while there is none; 0 before the first.
+        epoch: the present one; between two, the last one; 0 before the first.
         sent: the number of the last message with parts.
         acked: the number of the last one that the other side has taken.
         acked_bytes: what it has taken in this epoch.

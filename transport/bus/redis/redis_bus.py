@@ -155,15 +155,13 @@ class RedisBus:
 
     async def look_for(self, name: str) -> bool:
         """See `Bus.look_for`. If Redis does not answer soon, the process may live."""
-        roster = self._roster
-        if roster.has_left(name):
+        if self._roster.has_left(name):
             return False
-        has_looked = await self._finder.look()
+        has_looked = await self._finder.look(name)
         with suppress(TimeoutError):
             async with asyncio.timeout(HELLO_WITHIN):
-                await roster.until_open(name)
-        is_known = roster.has_left(name) or (has_looked and roster.is_trusted)
-        return name in self.peers or not is_known
+                await self._roster.until_open(name)
+        return name in self.peers or not (has_looked and self._roster.seems_gone(name))
 
     # Its connections
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from transport.bus.interface import Pipe, Receiver
 from transport.bus.items import Hello, Item
-from transport.bus.redis.census import Census, Sign
+from transport.bus.redis.census import Census, Sign, Verdict
 from transport.bus.redis.commands import Commands, pack
 from transport.bus.redis.keys import Keys
 from transport.bus.redis.messages import Kind, Message, encode_message
@@ -49,16 +49,17 @@ class Roster:
         self._census = Census()
         self._gone: dict[str, float] = {}
         """When processes have said bye."""
+        self._verdicts: dict[str, Verdict] = {}
+        """Those of the last look."""
         self._changed = asyncio.Event()
 
     def has_left(self, name: str) -> bool:
         """Return whether a process has said bye."""
         return name in self._gone
 
-    @property
-    def is_trusted(self) -> bool:
-        """Whether a process that has no lease is gone: Redis has not just lost its data."""
-        return self._census.is_trusted(self._loop.time())
+    def seems_gone(self, name: str) -> bool:
+        """Return whether the last look says that a process is gone, or it has said bye."""
+        return name in self._gone or self._verdicts.get(name) is Verdict.GONE
 
     # What is learned of them
 
@@ -71,16 +72,25 @@ class Roster:
 
     def looked(self, signs: list[Sign], began: float, now: float) -> None:
         """Learn what a look has shown; see `Finder`."""
+        if any(sign.name == self.name and sign.lease is None for sign in signs):
+            self.distrust()  # the store renews it all the time
+        self._verdicts = {sign.name: self._census.judge(sign, began, now) for sign in signs}
         for sign in signs:
-            if sign.name == self.name:
-                if sign.lease is None:
-                    self.distrust()  # the store renews it all the time
-                continue
-            peer = self.peers.get(sign.name)
-            if peer is None and sign.lease is not None:
-                peer = self._join(sign.name)
-            if peer is not None:
-                self._judge(peer, sign, began, now)
+            if sign.name != self.name:
+                self._show(sign, self._verdicts[sign.name])
+
+    def _show(self, sign: Sign, verdict: Verdict) -> None:
+        peer = self.peers.get(sign.name)
+        if peer is None and verdict is Verdict.LIVES:
+            peer = self._join(sign.name)
+        if peer is None:
+            return
+        if sign.subscribers:
+            peer.reached()
+        else:
+            peer.unreached()
+        if verdict is Verdict.GONE:
+            self._drop(peer)
 
     def distrust(self) -> None:
         """Learn that Redis may have lost its data."""
@@ -96,15 +106,8 @@ class Roster:
         for peer in self.peers.values():
             peer.tick()
         now = self._loop.time()
+        self._census.forget(now)
         self._gone = {name: since for name, since in self._gone.items() if now - since < GONE_FOR}
-
-    def _judge(self, peer: Peer, sign: Sign, began: float, now: float) -> None:
-        if sign.subscribers:
-            peer.reached()
-        else:
-            peer.unreached()
-        if self._census.is_gone(sign, began, now):
-            self._drop(peer)
 
     def _join(self, name: str) -> Peer | None:
         """Return a process that lives; None if it has left, or this one has."""
@@ -124,7 +127,6 @@ class Roster:
     def _drop(self, peer: Peer) -> None:
         """Tell that a process is gone."""
         del self.peers[peer.name]
-        self._census.forget(peer.name)
         peer.close()
         self.receiver.left(peer.name)
         self._changed.set()
