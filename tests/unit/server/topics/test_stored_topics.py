@@ -153,7 +153,7 @@ async def test_lost_read_connection_keeps_the_subscription() -> None:
         await topics.join("g/a", Taker(None))
         subscription = topics._readers._subscription.connection  # type: ignore[attr-defined]
         for _ in range(3):
-            topics._readers._reads.drop()
+            topics._readers._reads._wire.drop()
             await asyncio.sleep(ECHO_INTERVAL)
         assert subscription.is_open
 
@@ -169,7 +169,7 @@ async def test_publisher_waits_a_bounded_time_for_its_process() -> None:
         assert member.got == ["1"]  # it was read, as it did not arrive
         assert asyncio.get_running_loop().time() - begun < 2
         topics._readers._subscription.drop()
-        topics._readers._reads.drop()
+        topics._readers._reads._wire.drop()
         store.refuses = "LOADING"
         publishing = asyncio.create_task(topics.publish("g/a", "2"))
         await asyncio.sleep(1)
