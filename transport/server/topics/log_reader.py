@@ -41,7 +41,7 @@ class Member(Protocol):
     """A session, or whatever else gets the entries of a topic. The methods must not raise.
 
     Attributes:
-        id: entries that exclude it name this.
+        id: entries that exclude it name this; empty if none does.
         cursor: the number of the last entry that it took, or the time since when it is a member.
     """
 
@@ -376,7 +376,7 @@ class LogReader:
             return
         if taking is Taking.BEHIND:
             self._fall_behind(follower)
-        elif member.id == entry.exclude or self._is_copy(entry, member.cursor):
+        elif (entry.exclude and entry.exclude == member.id) or self._is_copy(entry, member.cursor):
             member.skip(entry.number)
         elif taking is Taking.DOUBTFUL:
             self._reset(follower)

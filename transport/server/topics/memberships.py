@@ -13,10 +13,10 @@ from typing import Any
 from transport.protocol.codec import size_of
 from transport.protocol.journal import Image
 from transport.protocol.topic_log import Entry
-from transport.server.audience import EVERYONE
+from transport.protocol.topic_names import EVERYONE, GROUP
 from transport.server.channel import Channel
 from transport.server.driver import SessionDriver
-from transport.server.group import GROUP_TOPIC, Group
+from transport.server.group import Group
 from transport.server.runner import Runner
 from transport.server.session_log import log_missed
 from transport.server.topics.stored_topics import StoredTopics
@@ -100,8 +100,8 @@ class Memberships:
         channel = runner.channel
         for topic, cursor in {EVERYONE: image.born, **image.cursors}.items():
             members[topic] = member = _Membership(runner.driver, topic, cursor)
-            if topic.startswith(GROUP_TOPIC):
-                self._group(topic.removeprefix(GROUP_TOPIC))._restore(channel)
+            if topic.startswith(GROUP):
+                self._group(topic.removeprefix(GROUP))._restore(channel)
             self._topics.resume(topic, member, has_taken=topic in image.cursors)
 
     def ended(self, session_id: str) -> None:
