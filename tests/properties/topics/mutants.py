@@ -10,14 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from tests.properties.topics.members import Session, WatchedReader
-from tests.support import topic_store
-from tests.support.topic_store import ModelReadWire
 from transport.protocol import topic_log
 from transport.protocol.topic_log import Reading, TopicLog
 from transport.server.topics import log_reader
 from transport.server.topics.log_reader import LogReader
 from transport.server.topics.log_readers import LogReaders
 from transport.stores.topics.writer import TopicWriter
+from transport.testing import topic_model
+from transport.testing.topic_model import ModelReadWire
 
 Patch = pytest.MonkeyPatch
 
@@ -58,7 +58,7 @@ def publication_is_not_compared_with_its_writer(patch: Patch) -> None:
     def forgetful(log: TopicLog | None, *arguments: Any) -> Any:
         return publish(log and replace(log, writers={}), *arguments)
 
-    patch.setattr(topic_store, "publish", forgetful)
+    patch.setattr(topic_model, "publish", forgetful)
 
 
 def publication_overtakes_a_refused_one(patch: Patch) -> None:
@@ -67,7 +67,7 @@ def publication_overtakes_a_refused_one(patch: Patch) -> None:
     def hasty(log: TopicLog | None, publication: Any, *arguments: Any) -> Any:
         return publish(log, replace(publication, follows=0), *arguments)
 
-    patch.setattr(topic_store, "publish", hasty)
+    patch.setattr(topic_model, "publish", hasty)
 
 
 def writer_tells_nothing_of_what_it_knows(patch: Patch) -> None:
