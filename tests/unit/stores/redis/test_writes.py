@@ -62,6 +62,20 @@ async def test_step_above_all_bounds_has_its_own_command(stored: Stored) -> None
     assert stored.log("large") == [payload.encode() for payload in payloads]
 
 
+async def test_session_of_many_topics_is_stored(stored: Stored) -> None:
+    """Redis takes more fields than Lua can pass in one call."""
+    cursors: dict[str, int | None] = {f"topic {number}": number for number in range(9000)}
+    stored.open("one")
+    assert stored.change("one", 1, step(cursors=cursors)) is None
+    found = stored.located("one")
+    assert found is not None
+    assert found.cursors == cursors
+    assert stored.change("one", 2, Heal(replace(found, version=2))) is None
+    assert stored.located("one") == replace(found, version=2)
+    assert stored.change("one", 3, step(cursors=dict.fromkeys(cursors))) is None
+    assert stored.located("one") == replace(found, version=3, cursors={})
+
+
 async def test_rarer_writes_follow_the_steps(stored: Stored) -> None:
     for name in ("ended", "released", "stepped", "healed"):
         stored.open(name)
