@@ -21,7 +21,7 @@ QUICK = Times().scaled(0.25)
 
 
 def store_of(shared: RedisStore, hub: str) -> JournaledStore:
-    _, store = shared.join(hub, LIMITS)
+    _, store, _ = shared.join(hub, LIMITS)
     assert store is not None
     return store
 
