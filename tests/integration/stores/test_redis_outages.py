@@ -80,6 +80,19 @@ async def test_flushall_is_healed(redis_server: RedisServer) -> None:
     assert await stored(redis_server) == ["one", "two"]
 
 
+async def test_log_that_is_lost_alone_is_healed(redis_server: RedisServer) -> None:
+    """It lasts less long than its record, and may expire while Redis cannot be reached."""
+    async with redis_server.client() as client, running(redis_server.url) as process:
+        session = await process.open("one")
+        session.send("one", "two")
+        await session.until_stored()
+        await client.delete("oc1:s:{one}:d")
+        session.send("three")
+        await session.until_stored()
+        assert process.store.statistics.healed == 1
+    assert await stored(redis_server) == ["one", "two", "three"]
+
+
 @pytest.mark.parametrize("keep", [True, False])
 async def test_restart_loses_nothing(tmp_path: Path, keep: bool) -> None:
     async with running_redis(tmp_path, APPEND_ONLY) as server, running(server.url) as process:
