@@ -126,11 +126,11 @@ class Group:
         if get_ident() != channel._driver.thread:
             raise wrong_thread("group.discard", "channel", is_async=False)
         self._forget(channel)
+        self._topics.leave(self._topic, channel)
 
     def _forget(self, channel: Channel) -> None:
         """Remove a channel whose session is over. For internal use, and so not checked."""
-        if self._members.pop(channel.id, None) is not None:
-            self._topics.leave(self._topic, channel)
+        self._members.pop(channel.id, None)
         if channel._groups is not None:
             channel._groups.discard(self)
 

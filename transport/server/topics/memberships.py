@@ -20,6 +20,7 @@ from transport.server.group import Group
 from transport.server.runner import Runner
 from transport.server.session_log import log_missed
 from transport.server.topics.stored_topics import StoredTopics
+from transport.stores.names import shorten_topic
 from transport.telemetry.log import ERROR, log_event
 
 
@@ -116,6 +117,7 @@ class Memberships:
             What to run to wait until everything that is published later reaches it, also if another
             process takes it over; None if it is a member already, or is not here.
         """
+        topic = shorten_topic(topic)
         members = self._members.get(channel.id)
         if members is None or topic in members:
             return None
@@ -129,6 +131,7 @@ class Memberships:
 
     def leave(self, topic: str, channel: Channel) -> None:
         """Let a session leave a topic for good."""
+        topic = shorten_topic(topic)
         member = self._members.get(channel.id, {}).pop(topic, None)
         if member is not None:
             self._topics.leave(topic, member)
