@@ -81,7 +81,7 @@ class Runtime:
             stored: Stored | None = None
             if joined.store is not None and joined.topics is not None:
                 topics = StoredTopics(joined.topics)
-                dismissals = Dismissals(topics, self.dismiss, self.registry.subjects)
+                dismissals = Dismissals(topics, self.registry.dismiss, self.registry.subjects)
                 stored = Stored(joined.store, topics, dismissals, hub, application.wraps)
                 self._memberships = Memberships(topics, group)
                 sessions.on_begun = self._memberships.begun
@@ -172,16 +172,11 @@ class Runtime:
         runner = self.registry.get(channel_id)
         return runner is not None and runner.driver.try_send(payload, size_of(payload))
 
-    def dismiss(self, subject: str, until: int | None = None) -> None:
-        """End the sessions of a user here, also one that is just being opened (IDN-2).
-
-        Args:
-            subject: the user.
-            until: see `Registry.dismiss`.
-        """
+    def dismiss(self, subject: str) -> None:
+        """End the sessions of a user here, also one that is just being opened (IDN-2)."""
         self._authenticator.dismiss(subject)
         self.opener.dismiss(subject)
-        self.registry.dismiss(subject, until)
+        self.registry.dismiss(subject)
 
     def count(self) -> HubStatistics:
         """Return the counters of this process."""
