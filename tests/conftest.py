@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
 if TYPE_CHECKING:
     from tests.support.servers.redis import RedisServer
@@ -45,17 +46,24 @@ def fail_on_unhandled_exception() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-async def redis_of_worker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[RedisServer]:
-    """Run a Redis as long as this worker; tests use `redis_server`."""
+def redis_of_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """Run a Redis as long as this worker; tests use `redis_server`.
+
+    It has an event loop of its own. As an `async def` fixture of the session it would keep that of
+    the first test open, and anyio would run all later tests in it, also those that need another.
+    """
     from tests.support.servers.redis import running_redis
 
-    async with running_redis(tmp_path_factory.mktemp("redis")) as server:
-        yield server
+    server = running_redis(tmp_path_factory.mktemp("redis"))
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(server) as running:
+        yield running
 
 
 @pytest.fixture
-async def redis_server(redis_of_worker: RedisServer) -> RedisServer:
+def redis_server(redis_of_worker: RedisServer) -> RedisServer:
     """Return a Redis without data. Others use it after this test: run one of its own to stop it."""
-    async with redis_of_worker.client() as client:
-        await client.flushall()
+    import redis
+
+    with redis.Redis.from_url(redis_of_worker.url) as client:
+        client.flushall()
     return redis_of_worker

@@ -66,7 +66,7 @@ SURFACES = {
         open(nonce, record, now, keep) save_tombstone(session_id, tombstone, until) shared
         sweep(now)
     """,
-    transport.Workers: "(directory) bus(hub)",
+    transport.Workers: "(directory) join(hub, limits)",
     transport.ChannelClosed: "(code, reason, channel) channel code reason",
     transport.SessionReset: "(reason, lost, dropped) dropped lost reason",
     transport.Unacknowledged: "(number, fate) fate number",

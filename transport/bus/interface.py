@@ -65,7 +65,11 @@ class Receiver(Protocol):
         ...
 
     def left(self, name: str) -> None:
-        """Learn that another process is gone for good; told after the end of its pipes."""
+        """Learn that another process is gone for good; told after the end of its pipes.
+
+        Over Redis a process that was stopped, or cut off from Redis, for longer than its lease is
+        gone as well, and its sessions may be claimed. If it goes on, it joins again.
+        """
         ...
 
 
@@ -86,7 +90,10 @@ class Bus(Protocol):
 
     @property
     def peers(self) -> Set[str]:
-        """The names of the other processes that live."""
+        """The names of the other processes that live.
+
+        Over Redis: whose lease lives. One that was killed is among them for 1 to 3 s more.
+        """
         ...
 
     async def start(self, receiver: Receiver) -> None:
@@ -99,6 +106,8 @@ class Bus(Protocol):
 
     def leave_behind(self, data: bytes, until: float) -> None:
         """Keep data for the others, also for those that come when this process is gone.
+
+        Over Redis nothing is kept: the store has what became of a session.
 
         Args:
             data: what is kept; once for each process.
@@ -118,7 +127,11 @@ class Bus(Protocol):
         ...
 
     def stop(self) -> None:
-        """Leave: the others learn at once that this process is gone. Also of a closed loop."""
+        """Leave: the others learn at once that this process is gone. Also of a closed loop.
+
+        Over Redis they are told in a later turn of the loop; if it does not run, or Redis does not,
+        they notice as if this process was killed.
+        """
         ...
 
     def pipe_to(self, name: str) -> Pipe:
@@ -148,5 +161,9 @@ class Bus(Protocol):
         ...
 
     async def look_for(self, name: str) -> bool:
-        """Look for a process that may have come just now; return False if it is gone for good."""
+        """Look for a process that may have come just now; return False if it is gone for good.
+
+        True also means that nobody knows: over Redis, while that does not answer, or may have lost
+        its data a moment ago.
+        """
         ...

@@ -8,8 +8,9 @@ from contextlib import suppress
 from typing import Protocol, cast
 
 from transport.bus import forks
-from transport.bus.items import Hello, Item, decode_item, encode_item, is_unknown
-from transport.telemetry.log import ERROR, INFO, WARNING, log_event
+from transport.bus.items import Hello, Item, encode_item
+from transport.bus.reader import ItemReader, ReaderOwner
+from transport.telemetry.log import WARNING, log_event
 
 MAX_ITEM = 2**26
 """Bytes of the largest item that is accepted; a longer one is a defect of its sender."""
@@ -27,16 +28,8 @@ MOST_UNREAD = 2**29
 _LENGTH = 4
 
 
-class Owner(Protocol):
+class Owner(ReaderOwner["UnixPipe"], Protocol):
     """The bus that a pipe belongs to."""
-
-    def greeted(self, pipe: UnixPipe) -> None:
-        """Learn that the other side has said its name; told once, before its first item."""
-        ...
-
-    def received(self, pipe: UnixPipe, item: Item) -> None:
-        """See `Receiver.received`."""
-        ...
 
     def ended(self, pipe: UnixPipe) -> None:
         """See `Receiver.ended`."""
@@ -68,8 +61,7 @@ class UnixPipe(asyncio.Protocol):
         forks.close_in_child(one)
         self.is_greeted = False
         self._is_ended = False
-        self._release = ""
-        self._has_logged_unknown = False
+        self._reader = ItemReader(owner, self)
         self._sent = 0
         """Bytes, those that still wait included."""
         self._read_mark = (-1, 0.0)
@@ -187,57 +179,16 @@ class UnixPipe(asyncio.Protocol):
             length = int.from_bytes(unread[begin : begin + _LENGTH], "big")
             end = begin + _LENGTH + length
             if length > MAX_ITEM:
-                self._fail(ValueError(f"an item of {length} bytes"))
+                self._reader.fail(ValueError(f"an item of {length} bytes"))
+                self.end()
                 return
             if len(unread) < end:
                 break
-            data = memoryview(unread)[begin + _LENGTH : end].tobytes()
-            try:
-                self._read(decode_item(data))
-            except Exception as error:  # noqa: BLE001 - a defect; the other pipes go on
-                if not (self.is_greeted and is_unknown(data)):
-                    self._fail(error)
-                    return
-                self._log_unknown()
+            if not self._reader.read(memoryview(unread)[begin + _LENGTH : end].tobytes()):
+                self.end()
+                return
             begin = end
         del unread[:begin]
-
-    def _read(self, item: Item) -> None:
-        if self.is_greeted:
-            self._owner.received(self, item)
-            return
-        if not isinstance(item, Hello) or self.peer not in ("", item.name):
-            raise ValueError(
-                f"the first item of a pipe must be the hello of {self.peer or 'its peer'}"
-            )
-        self.is_greeted = True
-        self.peer = item.name
-        self._release = item.release
-        self._owner.greeted(self)
-
-    def _log_unknown(self) -> None:
-        """Log, once, that another release runs beside this one."""
-        if not self._has_logged_unknown:
-            self._has_logged_unknown = True
-            log_event(
-                INFO,
-                "unknown_item",
-                "another worker of this server runs a later release, and sent what this one does "
-                "not know and ignores: replace this worker, too",
-                peer=self.peer,
-                release=self._release,
-            )
-
-    def _fail(self, error: Exception) -> None:
-        log_event(
-            ERROR,
-            "pipe_failed",
-            "what another worker of this server sent could not be handled, so the pipe to it is "
-            "opened anew: please report the exception below",
-            peer=self.peer,
-            exc_info=error,
-        )
-        self.end()
 
     def eof_received(self) -> None:
         """Let the transport close itself."""

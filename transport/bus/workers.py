@@ -7,11 +7,12 @@ from pathlib import Path
 from weakref import WeakValueDictionary
 
 from transport.bus.directory import Directory
-from transport.bus.interface import Bus
+from transport.bus.shared import Joined, SharedStore
 from transport.bus.unix_bus import UnixBus
+from transport.limits import Limits
 
 
-class Workers:
+class Workers(SharedStore):
     """The workers of one server on one machine: ``Hub(handler, store=Workers())``.
 
     Any worker serves any request of any session, over every transport, without sticky sessions. A
@@ -34,7 +35,7 @@ class Workers:
     def __init__(self, directory: str | os.PathLike[str] | None = None) -> None:
         self._directory = directory
 
-    def bus(self, hub: str) -> Bus:
+    def join(self, hub: str, limits: Limits) -> Joined:
         """Return the bus of a hub, by its name; called when the hub starts in a process.
 
         Raises:
@@ -44,7 +45,7 @@ class Workers:
         bus = UnixBus(Directory(hub, self._directory))
         if not self._may_share:
             _refuse_second(hub, bus)
-        return bus
+        return Joined(bus, None)
 
 
 class SharedWorkers(Workers):

@@ -40,6 +40,11 @@ class Application:
     encoder: Encoder | None = None
     serve_target: TargetHandler | None = None
 
+    @property
+    def wraps(self) -> bool:
+        """Whether it is a WebSocket application."""
+        return self.serve_target is not None
+
 
 async def call(handler: Handler, channel: Channel) -> bool:
     """Await the handler. One that stops because its own session has closed has not failed.

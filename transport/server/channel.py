@@ -178,7 +178,13 @@ class Channel:
         return driver.send(payload, size)
 
     async def flush(self) -> None:
-        """Wait until everything sent is stored. Returns immediately with `MemoryStore`."""
+        """Wait until everything sent is stored. Returns immediately with `MemoryStore`.
+
+        Raises:
+            ChannelClosed: the session has ended, or another process has it.
+        """
+        if self._driver.journal is not None:
+            await self._driver.journal.flush()
 
     async def acknowledged(self, number: int) -> None:
         """Wait until the client has received the message of that number, and all before it.

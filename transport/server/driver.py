@@ -22,6 +22,7 @@ from transport.protocol.server.session import ServerSession
 from transport.protocol.states import SessionState
 from transport.send_window import SendWindow
 from transport.server.clock import Clock
+from transport.server.driven_journal import DrivenJournal
 from transport.server.driven_link import DrivenLink
 from transport.server.memory import FIRST_GRANT, Memory
 from transport.server.patience import Patience
@@ -58,6 +59,7 @@ class SessionDriver:
         grant: see `transport.server.memory.Member`.
         draining: whether the session is being handed over to another process (DRN-1).
         ended: whether the end of the session has been handled.
+        journal: writes the session to a store; None if it lives in this process only.
         on_end: called once, when the session has ended.
         reception: the task that receives.
         thread: the identifier of the only thread that may use the session.
@@ -75,6 +77,7 @@ class SessionDriver:
         "encoder",
         "ended",
         "grant",
+        "journal",
         "links",
         "loop",
         "now",
@@ -105,14 +108,20 @@ class SessionDriver:
         self.attaches = 0
         self.draining = False
         self.ended = False
+        self.journal: DrivenJournal | None = None
         self.reception = Reception()
         self._presence: Presence | None = None
         self._handled_waiters: list[asyncio.Future[None]] = []
 
     # Calls of the channel
 
-    def send(self, payload: Payload, size: int) -> int:
+    def send(self, payload: Payload, size: int, *, offered: bool = False) -> int:
         """Number a message of ``size`` bytes, and wake the writers.
+
+        Args:
+            payload: the message.
+            size: its bytes.
+            offered: whether it is not the handler's own.
 
         Raises:
             ChannelClosed: the session is closing or over, or is handed over.
@@ -122,6 +131,11 @@ class SessionDriver:
         number = self.session.send(payload, size)
         if footprint(self.session) > self.grant:
             self._memory.grow(self)
+        if self.journal is not None:
+            if offered:
+                self.session.offered()
+            self.journal.changed()
+            return number
         for link in self.links:
             if link.waiter is not None and not link.attachment.posts:
                 link.wake_writer()
@@ -148,7 +162,7 @@ class SessionDriver:
         ):
             self.overflow()
             return False
-        self.send(payload, size)
+        self.send(payload, size, offered=True)
         return True
 
     def check_open(self) -> None:
@@ -195,6 +209,8 @@ class SessionDriver:
             raise
         finally:
             if incoming.handled != handled:
+                if self.journal is not None:
+                    self.journal.changed()
                 for link in self.links:  # here for speed: this runs for every message
                     if link.waiter is not None:
                         link.wake_writer_if_due()
@@ -258,7 +274,7 @@ class SessionDriver:
     async def handled_in_time(self, patience: Patience) -> None:
         """Wait until everything received is handled, or ``patience`` has ended (SND-2)."""
         incoming = self.session.incoming
-        if incoming.handled >= incoming.received or self.session.ending is not None:
+        if incoming.shown >= incoming.received or self.session.ending is not None:
             return
         waiter = self.loop.create_future()
         self._handled_waiters.append(waiter)
@@ -271,7 +287,7 @@ class SessionDriver:
 
     def _wake_handled(self) -> None:
         incoming = self.session.incoming
-        if incoming.handled >= incoming.received:
+        if incoming.shown >= incoming.received:
             waiters, self._handled_waiters = self._handled_waiters, []
             for waiter in waiters:
                 resolve(waiter)
@@ -310,11 +326,20 @@ class SessionDriver:
             if link.waiter is not None:
                 link.wake_writer_if_due()
         self.data_received()
-        if self.session.ending is not None and not self.ended:
+        session = self.session
+        if session.ending is not None and session.end_shown and not self.ended:
             self._end()
+
+    def stored(self) -> None:
+        """Wake every task that waits for the store, which has taken what there was."""
+        if self._handled_waiters:
+            self._wake_handled()
+        self.notify()
 
     def data_received(self) -> None:
         """Wake the tasks of the handler. Data never makes a writer due."""
+        if self.journal is not None:
+            self.journal.changed()
         if footprint(self.session) > self.grant:
             self._memory.grow(self, handed_over=self.session.inbox.in_hand_size > 0)
         waiter = self.reception.waiter
@@ -380,10 +405,14 @@ class SessionDriver:
 
     def drain(self, retry_in: float) -> None:
         """Hand the session over: tell its clients to reconnect, and end every wait (DRN-1)."""
+        self.send_away(retry_in)
+        self.hand_over()
+
+    def send_away(self, retry_in: float) -> None:
+        """Tell the clients to reconnect, to any process (DRN-1)."""
         self.session.drain(retry_in)
         for link in self.links:
             link.wake_writer_if_due()
-        self.hand_over()
 
     def hand_over(self) -> None:
         """End every wait of the handler: this process stops."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from msgspec import Struct
 from starlette.types import Scope
 
 from transport.protocol.frames import EncodedFrame, Open, Poll, Reset, TransportKind
+from transport.protocol.journal import Image
 from transport.protocol.server.opening import Begin, FinalAnswer
 from transport.server.adapters.ports import Link
 from transport.server.authentication import Identity
@@ -28,6 +30,21 @@ class Visitor:
     identity: Identity
     credential: Credential | None
     request: OpeningRequest | None = None
+
+
+class NewSession(Struct, frozen=True):
+    """A session that begins in this process, or has begun here by the same ``open``.
+
+    Attributes:
+        id: its public id.
+        key: the secret from which its token is derived, if the processes share one.
+        image: the session, as the store that other processes share has it; None without
+            such a store, or if the session has begun.
+    """
+
+    id: str
+    key: bytes | None = None
+    image: Image | None = None
 
 
 class OpeningElsewhere(Protocol):
@@ -53,8 +70,8 @@ class OpeningElsewhere(Protocol):
 
     async def begin(
         self, frame: Open, visitor: Visitor, transport: TransportKind, reset: Reset | None
-    ) -> Link | FinalAnswer | str:
-        """Return the id of the session to begin here, or attach to one of another process (OPN-4).
+    ) -> Link | FinalAnswer | NewSession:
+        """Return the session to begin here, or attach to one of another process (OPN-4).
 
         Raises:
             ProtocolError: refused.

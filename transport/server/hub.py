@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 from starlette.types import Receive, Scope, Send
 
-from transport.bus.workers import Workers
+from transport.bus.shared import SharedStore
 from transport.limits import Limits
 from transport.protocol.codec import Encoder, encode_sized
 from transport.protocol.frames import Json, TransportKind
@@ -84,7 +84,7 @@ class Hub:
         self,
         handler: Handler,
         *,
-        store: Store | Workers | None = None,
+        store: Store | SharedStore | None = None,
         limits: Limits = Limits(),
         authenticate: Authenticate | None = None,
         origins: Sequence[str] | None = None,
@@ -123,19 +123,28 @@ class Hub:
             encoder=encoder,
             serve_target=handler.serve_target if isinstance(handler, WebSocketHandler) else None,
         )
-        self._has_workers = isinstance(store, Workers)
+        self._is_shared = isinstance(store, SharedStore)
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
         key = secrets.token_bytes(32)
 
         def make() -> Runtime:
-            if isinstance(store, Workers):
-                bus = store.bus(shared_name)
-                memory = WorkerStore(bus.name)
+            if isinstance(store, SharedStore):
+                bus, journals = store.join(shared_name, limits)
                 return Runtime(
-                    application, memory, limits, authenticate, bus.secret, self._groups, bus
+                    application,
+                    WorkerStore(bus.name),
+                    limits,
+                    authenticate,
+                    key,
+                    self._groups,
+                    shared_name,
+                    bus,
+                    journals,
                 )
             records = store if store is not None else MemoryStore()
-            return Runtime(application, records, limits, authenticate, key, self._groups)
+            return Runtime(
+                application, records, limits, authenticate, key, self._groups, shared_name
+            )
 
         self._lifecycle = Lifecycle(
             make,
@@ -265,7 +274,7 @@ class Hub:
                 its other processes, which may go on, are out of reach.
         """
         runtime = self._lifecycle.get_current(call, arguments)
-        if runtime is not None or not self._has_workers:
+        if runtime is not None or not self._is_shared:
             return runtime
         if self._lifecycle.has_stopped:
             raise RuntimeError(

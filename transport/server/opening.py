@@ -39,18 +39,14 @@ from transport.protocol.server.opening import (
 )
 from transport.protocol.server.session import ServerSession
 from transport.server.adapters.ports import Link
-from transport.server.admission import Admission
-from transport.server.application import Application
 from transport.server.authentication import Authenticator, dismissed_error
-from transport.server.credentials import SessionCredentials
-from transport.server.driver import SessionDriver
-from transport.server.elsewhere import OpeningElsewhere, Visitor
+from transport.server.elsewhere import NewSession, OpeningElsewhere, Visitor
 from transport.server.link import SessionLink
-from transport.server.memory import Memory, opening_cost
-from transport.server.opening_request import OpeningRequest, read_request
+from transport.server.opening_request import read_request
 from transport.server.registry import Registry
 from transport.server.renewals import RelayedRenewer
 from transport.server.runner import Runner
+from transport.server.sessions import Sessions
 from transport.stores.records import Record
 from transport.stores.tokens import derive_secret, hash_secret, make_token, read_token
 from transport.telemetry.log import DEBUG, INFO, log_event
@@ -60,13 +56,12 @@ class Opener:
     """Gives each ``open`` its session.
 
     Args:
-        application: run for each new session.
+        has_inner: whether a WebSocket application is at the channel's URL (TGT-1).
         registry: the sessions of this process.
         limits: bounds and times.
-        admission: counts sessions and openings.
-        memory: the bound on what all sessions take.
+        sessions: makes those that begin.
         authenticator: authenticates the clients.
-        key: the secret from which tokens are derived.
+        key: the secret from which tokens are derived, unless the processes share one.
         elsewhere: the other processes, if the hub has several.
 
     Attributes:
@@ -75,21 +70,19 @@ class Opener:
 
     def __init__(
         self,
-        application: Application,
+        has_inner: bool,
         registry: Registry,
         limits: Limits,
-        admission: Admission,
-        memory: Memory,
+        sessions: Sessions,
         authenticator: Authenticator,
         key: bytes,
         elsewhere: OpeningElsewhere | None = None,
     ) -> None:
         self.refused = 0
-        self._application = application
+        self._has_inner = has_inner
         self._registry = registry
         self._limits = limits
-        self._admission = admission
-        self._memory = memory
+        self._sessions = sessions
         self._authenticator = authenticator
         self._key = key
         self._elsewhere = elsewhere
@@ -137,17 +130,17 @@ class Opener:
         if not isinstance(resumed, Begin):
             return resumed
         if elsewhere is None:
-            session_id = secrets.token_urlsafe(9)
+            new = NewSession(secrets.token_urlsafe(9))
         else:
             begun = await elsewhere.begin(frame, visitor, transport, resumed.reset)
-            if not isinstance(begun, str):
+            if not isinstance(begun, NewSession):
                 return begun
-            session_id = begun
-        return await self._begin(frame, visitor, transport, session_id, resumed.reset)
+            new = begun
+        return await self._begin(frame, visitor, transport, new, resumed.reset)
 
     async def _admit(self, frame: Open, connection: HTTPConnection) -> Visitor:
         """Check that an ``open`` can be served now, and who sent it."""
-        check_supported(frame, has_inner=self._application.serve_target is not None)
+        check_supported(frame, has_inner=self._has_inner)
         if self._registry.draining:
             raise self._stopping()
         credentials = None if frame.credentials is UNSET else frame.credentials
@@ -179,10 +172,16 @@ class Opener:
             ProtocolError: refused.
         """
         found = await self._find(frame, visitor)
-        epoch = self._registry.store.epoch
+        epoch = self._registry.epoch
+        session = found.session if found is not None else None
+        journal = self._runner(session).driver.journal if session is not None else None
+        if journal is not None:
+            epoch = journal.epoch
         decision = resume(frame, found, epoch=epoch)
         match decision:
             case Attach(session):
+                if journal is not None:
+                    self._registry.check_held(self._runner(session))
                 attachment = attach(session, frame, transport, self._registry.now(), epoch=epoch)
                 return self._link(self._runner(session), attachment, visitor)
             case FinalAnswer():
@@ -211,7 +210,7 @@ class Opener:
         if visitor.credential is None:
             return None
         registry = self._registry
-        if isinstance(frame.epoch, str) and frame.epoch != registry.store.epoch:
+        if isinstance(frame.epoch, str) and frame.epoch != registry.epoch:
             registry.warn_of_other_process(frame.epoch)
         record = await registry.find_record(visitor.credential, visitor.identity.subject)
         return self._registry.known(record) if record is not None else None
@@ -221,7 +220,7 @@ class Opener:
         frame: Open,
         visitor: Visitor,
         transport: TransportKind,
-        session_id: str,
+        new: NewSession,
         reset: Reset | None,
     ) -> SessionLink | FinalAnswer:
         """Begin a session, or attach to the one that the same nonce began (OPN-4)."""
@@ -232,25 +231,32 @@ class Opener:
         subject, client, nonce = visitor.identity.subject, frame.client, frame.nonce
         request = visitor.request
         assert request is not None
-        secret = derive_secret(self._key, session_id, subject, client, nonce)
-        fresh = Record(session_id, subject, hash_secret(secret))
+        key = self._key if new.key is None else new.key
+        secret = derive_secret(key, new.id, subject, client, nonce)
+        fresh = Record(new.id, subject, hash_secret(secret))
         record = await registry.store.open(f"{client} {nonce}", fresh, now, self._limits.nonce)
         if record is not fresh:
-            secret = derive_secret(self._key, record.id, subject, client, nonce)
+            secret = derive_secret(key, record.id, subject, client, nonce)
         token = make_token(record.id, secret)
         attached = self._attach_begun(record, frame, visitor, transport, token, reset)
         if attached is not None:
             return attached
-        if self._admitted[visitor]:
+        try:
+            if self._admitted[visitor]:
+                raise dismissed_error()
+            runner = self._sessions.create(record, request, now, new.image)
+        except ProtocolError:
             await registry.store.forget(record.id)
-            raise dismissed_error()
-        runner = await self._create(record, request, now)
+            if new.image is not None:
+                registry.give_up(record.id, new.image)
+            raise
         attachment = self._attach_new(runner, frame, transport, token, reset)
         record.begun = True
         registry.add(runner)
         log_event(INFO, "opened", channel=record.id, transport=transport.value)
         target = None if frame.target is UNSET else frame.target
-        runner.start(self._application, request.scope, visitor.identity.user, now, target)
+        application = self._sessions.application
+        runner.start(application, request.scope, visitor.identity.user, now, target)
         return self._link(runner, attachment, visitor)
 
     async def attach_begun(
@@ -294,7 +300,7 @@ class Opener:
                     ended,
                     frame,
                     self._limits,
-                    epoch=registry.store.epoch,
+                    epoch=registry.epoch,
                     token=token,
                     reset=reset,
                 )
@@ -311,39 +317,18 @@ class Opener:
         token: str,
         reset: Reset | None,
     ) -> Attachment:
-        registry = self._registry
+        registry, journal = self._registry, runner.driver.journal
+        if journal is not None:
+            registry.check_held(runner)
         return attach(
             runner.session,
             frame,
             transport,
             registry.now(),
-            epoch=registry.store.epoch,
+            epoch=registry.epoch if journal is None else journal.epoch,
             token=token,
             reset=reset,
         )
-
-    async def _create(self, record: Record, request: OpeningRequest, now: float) -> Runner:
-        """Create the session of a record that the store has just taken."""
-        cost = opening_cost(len(request.scope["headers"]), request.size)
-        try:
-            self._memory.check_room(cost)
-            self._admission.count_session(record.subject, request.address, now)
-        except ProtocolError:
-            await self._registry.store.forget(record.id)
-            raise
-        session = ServerSession(record.id, self._limits, now)
-        self._memory.add(cost)
-        driver = SessionDriver(
-            session, self._registry.clock, self._memory, self._application.encoder
-        )
-        credentials = SessionCredentials(
-            record.subject,
-            record.id,
-            self._authenticator,
-            self._limits.renewal,
-            self._registry.now,
-        )
-        return Runner(driver, self._registry, credentials, request.address, cost)
 
     def _runner(self, session: ServerSession) -> Runner:
         runner = self._registry.get(session.id)

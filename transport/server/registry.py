@@ -8,21 +8,32 @@ from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from transport import codes
+from transport.errors import ProtocolError
 from transport.limits import Limits
+from transport.protocol.journal import Image
 from transport.protocol.server.counters import Counters, counters_of
 from transport.protocol.server.opening import Found
 from transport.server.admission import Admission
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
+from transport.server.journal import GivenUp
 from transport.server.memory import Memory
 from transport.server.runner import Runner
 from transport.stores.interface import Store
+from transport.stores.journaled import JournaledStore
 from transport.stores.records import Record
 from transport.stores.tokens import Credential
 from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 
 SWEEP_INTERVAL = 0.25
 """Seconds between sweeps, and so the resolution of deadlines."""
+
+RETRY_IN = 1.0
+"""Seconds after which a client asks again for a session about which nothing can be said now."""
+
+RELEASE_WITHIN = 3.0
+"""Seconds that a process which stops waits for its store to take the sessions."""
 
 LOG_INTERVAL = 60.0
 """Seconds between two log lines about a store that cannot sweep."""
@@ -62,11 +73,15 @@ class Registry:
         deadlines: of requests; swept with the sessions.
 
     Attributes:
+        epoch: that of the sessions that begin now, and of those that are unknown (EPO-1).
         draining: whether new sessions are refused (DRN-1).
         is_relayed: whether clients reach these sessions through other processes too, until this one
             is gone. They then stay connected while it drains.
+        journals: where the sessions are kept so that other processes can go on with them; None if
+            they end with this process.
         on_drain: called when the server is told to stop, or the hub stops. Idempotent.
         opened: how many sessions ever began here.
+        taken_over: how many were claimed from another process.
         resets: how many sessions were reset or could not be resumed, by reason.
         totals: messages of the sessions that have left.
     """
@@ -81,12 +96,15 @@ class Registry:
         deadlines: Deadlines,
     ) -> None:
         self.store = store
+        self.epoch = store.epoch
         self.clock = clock
         self.now = clock.now
         self.draining = False
         self.is_relayed = False
+        self.journals: JournaledStore | None = None
         self.on_drain: Callable[[], None] = lambda: None
         self.opened = 0
+        self.taken_over = 0
         self.resets: Counter[str] = Counter()
         self.totals = TotalCounters()
         self._limits = limits
@@ -141,6 +159,21 @@ class Registry:
         session = runner.session if runner is not None else None
         return Found(session, record.tombstone, begun=record.begun)
 
+    def check_held(self, runner: Runner) -> None:
+        """Check that this process is certain to have a session that other processes may claim.
+
+        Raises:
+            ProtocolError: ``unavailable``: another process may have claimed it meanwhile.
+        """
+        journal = runner.driver.journal
+        if journal is not None and not (journal.is_held or runner.session.end_shown):
+            raise ProtocolError(
+                codes.UNAVAILABLE,
+                "the server cannot tell yet whether it still has this session: its store does not "
+                "answer",
+                retry_in=RETRY_IN,
+            )
+
     async def held_session(self, credential: Credential | None) -> str:
         """Return the id of the live session that ``credential`` opens, or ``""``."""
         record = await self.find_record(credential)
@@ -154,6 +187,11 @@ class Registry:
         self._runners[runner.session.id] = runner
         self.opened += 1
 
+    def give_up(self, session_id: str, image: Image) -> None:
+        """Let others have a session that was opened or claimed, but cannot run here."""
+        assert self.journals is not None
+        self.journals.wrote(GivenUp(session_id, image))
+
     def dismiss(self, subject: str) -> None:
         """End the sessions of a user (IDN-2)."""
         for runner in self.runners:
@@ -166,7 +204,7 @@ class Registry:
         An epoch that began before this process's may be its predecessor's, whose clients return
         after a restart; one that began later belongs to another worker.
         """
-        if epoch > self.store.epoch and not self._has_warned and not self.store.shared:
+        if epoch > self.epoch and not self._has_warned and not self.store.shared:
             self._has_warned = True
             log_event(
                 WARNING,
@@ -193,6 +231,26 @@ class Registry:
     def handler_ended(self, runner: Runner) -> None:
         """Remove the session if nothing of it is left to do, once its task is over."""
         self.clock.loop.call_soon(self._remove_if_finished, runner)
+        if runner.gives_up and self._runners.get(runner.session.id) is runner:
+            self._spawn(self._release(runner))
+
+    async def _release(self, runner: Runner) -> None:
+        """Let another process have a session whose handler has ended; its clients go there."""
+        assert runner.driver.journal is not None
+        await runner.driver.journal.release()
+        self.lost(runner, self._limits.drain_window)
+
+    def lost(self, runner: Runner, retry_in: float = 0.0) -> None:
+        """Forget a session that another process has, or may have; its clients look for it there.
+
+        Args:
+            runner: of the session.
+            retry_in: seconds within which they connect again.
+        """
+        if self._runners.get(runner.session.id) is runner and not runner.driver.ended:
+            runner.lose(retry_in)
+            self._remove(runner)
+            self._spawn(self.store.forget(runner.session.id))
 
     async def _save_tombstone(self, runner: Runner) -> None:
         session = runner.session
@@ -214,13 +272,17 @@ class Registry:
             self._remove_if_finished(runner)
 
     def _remove_if_finished(self, runner: Runner) -> None:
-        if runner.finished and self._runners.pop(runner.session.id, None) is not None:
-            runner.release()
-            self._failing.discard(runner.session.id)
-            self.totals.add(counters_of(runner.session))
-            self._admission.release_session(runner.credentials.subject, runner.address)
-            self._memory.remove(runner.driver, runner.cost)
-            self._closing.append(runner)
+        if runner.finished and self._runners.get(runner.session.id) is runner:
+            self._remove(runner)
+
+    def _remove(self, runner: Runner) -> None:
+        del self._runners[runner.session.id]
+        runner.release()
+        self._failing.discard(runner.session.id)
+        self.totals.add(counters_of(runner.session))
+        self._admission.release_session(runner.credentials.subject, runner.address)
+        self._memory.remove(runner.driver, runner.cost)
+        self._closing.append(runner)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run in a task that is kept: the loop itself holds only weak references."""
@@ -289,7 +351,11 @@ class Registry:
         self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
-            if self.is_relayed:
+            if self.journals is not None:
+                runner.give_up(self._limits.drain_grace)
+                if runner.has_returned:
+                    self._spawn(self._release(runner))
+            elif self.is_relayed:
                 runner.shut_down(self._limits.drain_grace)
             else:
                 runner.drain(self._limits.drain_window)
@@ -301,6 +367,8 @@ class Registry:
             await asyncio.gather(
                 *(runner.drained(self._limits.drain_grace) for runner in self.runners)
             )
+        if self.journals is not None and self._tasks:
+            await asyncio.wait(self._tasks, timeout=RELEASE_WITHIN)
 
     def stop(self) -> None:
         """Stop the timer. Handlers that still run are cancelled."""

@@ -71,6 +71,7 @@ class Runner:
     __slots__ = (
         "_cancel_at",
         "_ends_in_drain",
+        "_gives_up",
         "_owner",
         "_reopens",
         "_shuts_down",
@@ -106,6 +107,7 @@ class Runner:
         self._cancel_at: float | None = None
         self._reopens = False
         self._ends_in_drain = False
+        self._gives_up = False
         self._shuts_down = False
         self._started_at = 0.0
         driver.on_end = self._ended
@@ -119,10 +121,22 @@ class Runner:
         user: Any,
         now: float,
         target: Target | None = None,
+        *,
+        resumed: bool = False,
     ) -> None:
-        """Call the handler in a task of its own."""
+        """Call the handler in a task of its own.
+
+        Args:
+            application: whose handler.
+            scope: of the request that opens the session, or takes it over.
+            user: see `Identity.user`.
+            now: seconds.
+            target: what an ``open`` asks a WebSocket application for (TGT-1).
+            resumed: whether another process had the session before.
+        """
         driver = self.driver
         self.channel = Channel(driver, scope, user)
+        self.channel.resumed = resumed
         self._reopens = application.reopens
         self._ends_in_drain = application.serve_target is not None
         driver.accepted = application.serve_target is None
@@ -133,6 +147,10 @@ class Runner:
         running = self._run(handler, self.channel)
         self._task = driver.loop.create_task(running, name=f"channel {self.session.id}")
         driver.reception.receiver = self._task
+
+    def finish(self, scope: Scope, user: Any) -> None:
+        """Run no handler: the session is only to be delivered until its end."""
+        self.channel = Channel(self.driver, scope, user)
 
     async def _run(self, handler: Handler, channel: Channel) -> None:
         try:
@@ -248,6 +266,43 @@ class Runner:
         self._cancel_at = self.driver.now() + grace
         self.driver.hand_over()
 
+    def give_up(self, grace: float) -> None:
+        """Let the handler end, so that another process can go on with the session.
+
+        Its client stays connected until then.
+
+        Args:
+            grace: seconds after which the handler is cancelled.
+        """
+        self._gives_up = True
+        self._cancel_at = self.driver.now() + grace
+        if self._ends_in_drain:
+            self.drain(grace)
+        else:
+            self.driver.hand_over()
+
+    def lose(self, retry_in: float) -> None:
+        """Cancel the handler, and send the clients away: another process has the session.
+
+        Args:
+            retry_in: seconds within which the clients connect again.
+        """
+        driver = self.driver
+        driver.drain(retry_in)
+        driver.ended = True
+        if self._task is not None:
+            self._task.cancel()
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether the session is for another process, once the handler here has ended."""
+        return self._gives_up
+
+    @property
+    def has_returned(self) -> bool:
+        """Whether no handler runs."""
+        return self._task is None or self._task.done()
+
     def dismiss(self) -> bool:
         """Close the session because its user was revoked (IDN-2).
 
@@ -335,6 +390,8 @@ class Runner:
         """Do what has become due at ``now``."""
         session, driver = self.session, self.driver
         session.tick(now)
+        if driver.journal is not None:
+            driver.journal.tick()
         if (due := self.credentials.due(now)) is not None:
             self._tick_credentials(due)
         driver.tick(now)
@@ -364,11 +421,7 @@ class Runner:
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do: it can be released."""
-        return (
-            self.driver.ended
-            and not self.pending_tombstones
-            and (self._task is None or self._task.done())
-        )
+        return self.driver.ended and not self.pending_tombstones and self.has_returned
 
     def release(self) -> None:
         """Drop internal references, so that it is freed without the cycle collector."""

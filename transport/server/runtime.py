@@ -17,11 +17,13 @@ from transport.server.group import Group
 from transport.server.memory import Memory
 from transport.server.opening import Opener
 from transport.server.registry import Registry
-from transport.server.relay.openings import Openings
 from transport.server.relay.relay import Relay
+from transport.server.relay.stored_openings import Stored
+from transport.server.sessions import Sessions
 from transport.server.statistics import HubStatistics, statistics_of, total
 from transport.server.uplink import Uplink
 from transport.stores.interface import Store
+from transport.stores.journaled import JournaledStore
 
 
 class Runtime:
@@ -32,9 +34,11 @@ class Runtime:
         store: where records are kept.
         limits: bounds and times.
         authenticate: None lets everybody in, as a guest.
-        key: the secret from which tokens are derived.
+        key: the secret from which tokens are derived, unless the processes share one.
         groups: the hub's, by their names.
+        hub: its name, the same in each of its processes.
         bus: to the other processes of the hub, if it has several.
+        journals: the store from which they take sessions over, if there is one.
 
     Attributes:
         registry: the sessions.
@@ -51,7 +55,9 @@ class Runtime:
         authenticate: Authenticate | None,
         key: bytes,
         groups: Mapping[str, Group],
+        hub: str,
         bus: Bus | None = None,
+        journals: JournaledStore | None = None,
     ) -> None:
         clock = Clock()
         admission = Admission(limits)
@@ -62,28 +68,30 @@ class Runtime:
         self._authenticator = Authenticator(
             authenticate, limits, self.deadlines, admission, clock.now
         )
-        self._relay: Relay | None = None
-        openings: Openings | None = None
+        sessions = Sessions(
+            application, self.registry, limits, admission, self.memory, self._authenticator
+        )
+        relay: Relay | None = None
         if bus is not None:
-            self._relay = Relay(bus, limits, self._authenticator, clock.now)
-            openings = self._relay.openings
+            stored = None if journals is None else Stored(journals, hub, application.wraps)
+            relay = Relay(bus, limits, self._authenticator, self.registry, sessions, stored)
+            self.registry.journals = journals
             self.registry.is_relayed = True
-            self.registry.on_drain = self._relay.edge.drain
+            self.registry.on_drain = relay.edge.drain
+        self._relay = relay
         self.opener = Opener(
-            application,
+            application.wraps,
             self.registry,
             limits,
-            admission,
-            self.memory,
+            sessions,
             self._authenticator,
             key,
-            openings,
+            relay.openings if relay is not None else None,
         )
-        requests = self._relay.requests if self._relay is not None else None
-        uplink = Uplink(self.registry, limits, requests)
+        uplink = Uplink(self.registry, limits, relay.requests if relay is not None else None)
         self._audience = Audience(self.registry, groups)
-        if self._relay is not None:
-            self._relay.serve(self.registry, self.opener, uplink, self._audience, self)
+        if relay is not None:
+            relay.serve(self.opener, uplink, self._audience, self)
         # Bound, not wrapped: every POST would pay for one more call.
         self.open = self.opener.open
         self.poll = uplink.poll

@@ -162,7 +162,7 @@ class Uplink:
         runner = registry.get(record.id) if record is not None else None
         session = runner.session if runner is not None else None
         try:
-            require_session(frame, session, epoch=registry.store.epoch)
+            require_session(frame, session, epoch=registry.epoch)
         except ProtocolError as error:
             if error.code is codes.WRONG_PROCESS and isinstance(frame.epoch, str):
                 registry.warn_of_other_process(frame.epoch)

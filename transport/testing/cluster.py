@@ -10,12 +10,15 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from transport.bus.shared import Joined, SharedStore
 from transport.bus.workers import Workers
+from transport.limits import Limits
 from transport.testing.asgi import DEADLINE
 from transport.testing.memory_bus import MemoryBus, MemoryNetwork
+from transport.testing.store_model import StoreModel
 from transport.testing.suspension import Part, SuspendableLoop
 
-MakeApp = Callable[[Workers], ASGIApp]
+MakeApp = Callable[[Any], ASGIApp]
 
 
 class _MemoryWorkers(Workers):
@@ -29,9 +32,27 @@ class _MemoryWorkers(Workers):
         super().__init__()
         self._make_bus = make_bus
 
-    def bus(self, hub: str) -> MemoryBus:
-        """See `Workers.bus`."""
-        return self._make_bus(hub)
+    def join(self, hub: str, limits: Limits) -> Joined:
+        """See `SharedStore.join`."""
+        return Joined(self._make_bus(hub), None)
+
+
+class _ModelledStore(SharedStore):
+    """The part of one process of a cluster in a store of the test.
+
+    Args:
+        model: the store.
+        make_bus: makes the bus of a hub, by its name and that of the process.
+    """
+
+    def __init__(self, model: StoreModel, make_bus: Callable[[str, str], MemoryBus]) -> None:
+        self._model = model
+        self._make_bus = make_bus
+
+    def join(self, hub: str, limits: Limits) -> Joined:
+        """See `SharedStore.join`."""
+        store = self._model.connect(limits)
+        return Joined(self._make_bus(hub, store.name), store)
 
 
 class Process:
@@ -96,9 +117,11 @@ class Process:
 
     # Called by `Cluster`
 
-    async def start(self, make_hub: MakeApp) -> None:
+    async def start(self, make_hub: MakeApp, model: StoreModel | None) -> None:
         """Make the application, run its lifespan, and wait until it has joined the others."""
-        store = _MemoryWorkers(self._bus)
+        store: SharedStore = _MemoryWorkers(self._bus)
+        if model is not None:
+            store = _ModelledStore(model, self._bus)
         self.app = self._part.context().run(make_hub, store)
         self._lifespan = _Lifespan(self.app, self._run)
         await self._lifespan.start()
@@ -106,8 +129,8 @@ class Process:
         for bus in self._buses:
             await bus.joined.wait()
 
-    def _bus(self, hub: str) -> MemoryBus:
-        bus = MemoryBus(self._networks(hub))
+    def _bus(self, hub: str, name: str | None = None) -> MemoryBus:
+        bus = MemoryBus(self._networks(hub), name)
         self._buses.append(bus)
         return bus
 
@@ -167,8 +190,10 @@ class Cluster:
         make_hub: MakeApp,
         choose: Callable[[Sequence[Process]], Process] | None,
         delay: float | Callable[[], float],
+        store: StoreModel | None = None,
     ) -> None:
         self.delay = delay
+        self._store = store
         self.choose = choose or self._next
         self._make_hub = make_hub
         self._processes: list[Process] = []
@@ -202,7 +227,7 @@ class Cluster:
         """
         process = Process(self._network)
         self._processes.append(process)
-        await process.start(self._make_hub)
+        await process.start(self._make_hub, self._store)
         return len(self._processes) - 1
 
     def kill(self, index: int) -> None:
@@ -258,6 +283,7 @@ async def cluster(
     *,
     choose: Callable[[Sequence[Process]], Process] | None = None,
     delay: float | Callable[[], float] = 0.0,
+    store: StoreModel | None = None,
 ) -> AsyncIterator[Cluster]:
     """Run several processes of an application, in the event loop of the test.
 
@@ -271,11 +297,13 @@ async def cluster(
         count: processes at the start.
         choose: see `Cluster.choose`; by default each in turn.
         delay: see `Cluster.delay`.
+        store: where the processes keep sessions for each other; by default a session ends with its
+            process. What ``make_hub`` is given is then one's part in this store.
 
     Raises:
         RuntimeError: the event loop is not a `JumpingEventLoop`; or an application has not started.
     """
-    processes = Cluster(make_hub, choose, delay)
+    processes = Cluster(make_hub, choose, delay, store)
     try:
         for _ in range(count):
             await processes.start()

@@ -136,6 +136,7 @@ class MemoryBus:
 
     Args:
         network: of the processes.
+        name: of the process; by default a new one.
 
     Attributes:
         context: in which the process is told what happens.
@@ -145,8 +146,8 @@ class MemoryBus:
         joined: set once it has started, or is gone.
     """
 
-    def __init__(self, network: MemoryNetwork) -> None:
-        self.name = network.tag + secrets.token_hex((NAME_LENGTH - TAG_LENGTH) // 2)
+    def __init__(self, network: MemoryNetwork, name: str | None = None) -> None:
+        self.name = name or network.tag + secrets.token_hex((NAME_LENGTH - TAG_LENGTH) // 2)
         self.secret = network.secret
         self.network = network
         self.context = contextvars.copy_context()

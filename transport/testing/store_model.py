@@ -260,12 +260,18 @@ class ModelStore(RemoteStore):
         name: of the process.
         wires: its connections: for writes, and for everything else.
         secret: see `RemoteStore`.
+
+    Attributes:
+        slept: seconds for which the machine of the process was suspended: its timers did not count
+            them. May be set.
     """
 
     def __init__(
         self, model: StoreModel, name: str, wires: Sequence[_Wire], secret: bytes | None
     ) -> None:
-        super().__init__(name, *wires, secret=secret, clock=asyncio.get_running_loop().time)
+        self.slept = 0.0
+        loop = asyncio.get_running_loop()
+        super().__init__(name, *wires, secret=secret, clock=lambda: loop.time() + self.slept)
         self._model = model
         self._wires = wires
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, TimeoutErro
 
 from tests.support.servers.certificates import Authority
 from tests.support.servers.redis import APPEND_ONLY, RedisServer, running_redis
+from transport.testing import JumpingEventLoop
 
 
 async def _get(server: RedisServer) -> object:
@@ -31,6 +33,11 @@ async def test_redis_of_a_worker_is_empty(redis_server: RedisServer) -> None:
 async def test_redis_after_another_test_is_empty(redis_server: RedisServer) -> None:
     async with redis_server.client() as client:
         assert await client.dbsize() == 0
+
+
+@pytest.mark.parametrize("anyio_backend", [("asyncio", {"loop_factory": JumpingEventLoop})])
+async def test_redis_leaves_each_test_its_event_loop(redis_server: RedisServer) -> None:
+    assert isinstance(asyncio.get_running_loop(), JumpingEventLoop)
 
 
 async def test_killed_redis_returns_as_it_was_saved(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from transport import Limits
 from transport.bus.interface import Pipe
 from transport.bus.items import Item
 from transport.bus.workers import Workers
@@ -48,7 +49,7 @@ class Log:
 
 async def work(log: Log, hub: str, directory: str | None) -> None:
     try:
-        bus = Workers(directory).bus(hub)
+        bus = Workers(directory).join(hub, Limits()).bus
     except RuntimeError as error:
         log.say(refused=str(error))
         return

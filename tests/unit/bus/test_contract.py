@@ -12,11 +12,14 @@ from typing import Any, Protocol
 import pytest
 from msgspec import Raw
 
+from tests.support.redis_buses import RedisProcesses
+from tests.support.servers.redis import running_redis
 from tests.unit.bus.test_unix_bus import Log, close_transports, poll
 from transport.bus import unix_bus
 from transport.bus.directory import Directory
 from transport.bus.interface import Bus, NotReached
 from transport.bus.items import Call, Cancel, Item
+from transport.bus.redis import redis_bus
 from transport.bus.unix_bus import UnixBus
 from transport.testing import JumpingEventLoop
 from transport.testing.memory_bus import MemoryBus, MemoryNetwork
@@ -87,7 +90,24 @@ class MemoryProcesses:
         yield bus.name
 
 
-@pytest.fixture(params=["unix", "memory"])
+class RedisHub:
+    """Over a Redis of its own."""
+
+    def __init__(self, processes: RedisProcesses) -> None:
+        self._processes = processes
+
+    @asynccontextmanager
+    async def joined(self) -> AsyncIterator[tuple[Bus, Log]]:
+        log = Log()
+        async with self._processes.started(log) as bus:
+            yield bus, log
+
+    def stopped(self) -> AbstractAsyncContextManager[str]:
+        """It subscribes, and its lease has not ended yet."""
+        return self._processes.stopped()
+
+
+@pytest.fixture(params=["unix", "memory", "redis"])
 def kind(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -95,15 +115,22 @@ def kind(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def anyio_backend(kind: str) -> Any:
     """Sockets need an ordinary event loop."""
-    loop = asyncio.SelectorEventLoop if kind == "unix" else JumpingEventLoop
+    loop = JumpingEventLoop if kind == "memory" else asyncio.SelectorEventLoop
     return "asyncio", {"loop_factory": loop}
 
 
 @pytest.fixture
-def processes(kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Processes:
-    monkeypatch.setattr(unix_bus, "LOOK_INTERVAL", 0.05)
-    monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.2)
-    return UnixProcesses(folder) if kind == "unix" else MemoryProcesses()
+async def processes(
+    kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Processes]:
+    for module in (unix_bus, redis_bus):
+        monkeypatch.setattr(module, "LOOK_INTERVAL", 0.05)
+        monkeypatch.setattr(module, "HELLO_WITHIN", 0.2)
+    if kind == "redis":
+        async with running_redis(folder) as server:
+            yield RedisHub(RedisProcesses(server))
+    else:
+        yield UnixProcesses(folder) if kind == "unix" else MemoryProcesses()
 
 
 async def test_processes_find_each_other_in_any_order(processes: Processes) -> None:

@@ -200,6 +200,11 @@ class ServerSession(Journaled):
             self._unread = self._unread.end()
 
     @property
+    def received_at(self) -> float:
+        """When the client last showed a sign of life, in seconds (LIV-3)."""
+        return self._received_at
+
+    @property
     def has_left(self) -> bool:
         """Whether the client has gone away for good, as far as it knows (LIV-6)."""
         return self._received_at == self._left_at

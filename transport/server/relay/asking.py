@@ -100,3 +100,10 @@ def unavailable() -> ProtocolError:
         "the process that has this session does not answer",
         retry_in=RETRY_IN,
     )
+
+
+def not_attached() -> ProtocolError:
+    """Return the error of a request whose session has no home now."""
+    return ProtocolError(
+        codes.NOT_ATTACHED, "the process that had this session is gone: open it again"
+    )

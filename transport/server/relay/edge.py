@@ -185,8 +185,12 @@ class Edge:
         if self.drained.get_loop().is_closed():
             return
         resolve(self.drained)
+        self.send_away(self._limits.drain_window)
+
+    def send_away(self, retry_in: float) -> None:
+        """Tell the clients of other homes to resume within some seconds, at any process."""
         for link in list(self._links.values()):
-            link.drain(self._limits.drain_window)
+            link.drain(retry_in)
 
     def _forget(self, link: EdgeLink) -> None:
         self._links.pop((link.pipe, link.number), None)

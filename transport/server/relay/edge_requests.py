@@ -10,19 +10,24 @@ from typing import Any
 from msgspec import structs
 from starlette.types import Scope
 
+from transport import codes
 from transport.bus.calls import ANSWER_WITHIN
 from transport.bus.interface import NotReached
+from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Drain, EncodedFrame, Poll, Renew, Send
 from transport.protocol.server.uplink import unknown_session
 from transport.server.authentication import Authenticator
-from transport.server.relay.asking import Asking
+from transport.server.relay.asking import Asking, not_attached
 from transport.server.relay.edge_renewer import EdgeRenewer
 from transport.server.relay.homes import Homes
 from transport.server.relay.messages import Polled, Posted
 from transport.server.uplink import JITTER
 from transport.stores.tokens import Credential, read_token
+
+MAX_PLACES = 3
+"""Processes that may be tried for one request, each of which turns out not to have its session."""
 
 
 class EdgeRequests:
@@ -60,14 +65,32 @@ class EdgeRequests:
         line, _, rest = body.partition(b"\n")
         [header] = self._decoder.decode_lines(line)
         credential = read_token(header.session) if isinstance(header, Send) else None
-        home = await self._homes.find(credential.id) if credential is not None else None
-        if home is None or credential is None:
+        if credential is None:
             return None
-        try:
-            return await self._send(home, credential, header, rest, scope)
-        except NotReached:
-            await self._asking.check_gone(credential.id)
-            return None
+        return await self._at_home(
+            credential.id, lambda home: self._send(home, credential, header, rest, scope)
+        )
+
+    async def _at_home(
+        self, session_id: str, ask: Callable[[str], Awaitable[list[EncodedFrame]]]
+    ) -> list[EncodedFrame] | None:
+        """Ask the home of a session; return None if the session is to be looked for here."""
+        for _ in range(MAX_PLACES):
+            home = await self._homes.find(session_id)
+            if home is None:
+                return None
+            try:
+                return await ask(home)
+            except NotReached:
+                await self._asking.check_gone(session_id)
+                return None
+            except ProtocolError as error:
+                if error.code is codes.UNAVAILABLE:
+                    await self._homes.check_answering(session_id)
+                    raise
+                if error.code is not codes.UNKNOWN_SESSION or not self._homes.is_wrong(session_id):
+                    raise
+        raise not_attached()
 
     async def _send(
         self, home: str, credential: Credential, header: Send, rest: bytes, scope: Scope
@@ -102,9 +125,9 @@ class EdgeRequests:
     async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
         """See `UplinkElsewhere.poll`."""
         await self._until_joined()
-        home = await self._homes.find(credential.id)
-        if home is None:
-            return None
+        return await self._at_home(credential.id, lambda home: self._poll(home, frame, credential))
+
+    async def _poll(self, home: str, frame: Poll, credential: Credential) -> list[EncodedFrame]:
         text = encode_control(structs.replace(frame, session=credential.id))
         # It may be parked for as long as a poll is held, or until this process stops.
         within = self._limits.poll_hold * (1 + JITTER) + ANSWER_WITHIN
@@ -115,8 +138,5 @@ class EdgeRequests:
             if asking.done():
                 return await asking
             return [encode_control(Drain(retry_in=self._limits.drain_window))]
-        except NotReached:
-            await self._asking.check_gone(credential.id)
-            return None
         finally:
             asking.cancel()

@@ -132,8 +132,8 @@ class Home:
         transport = TransportKind(question.transport)
         found: SessionLink | FinalAnswer | Begin | None
         try:
+            await self._until_begun(question.id)
             if question.begins:
-                await self._until_begun(question.id)
                 found = await self._opener.attach_begun(frame, visitor, transport, question.reset)
             else:
                 found = await self._opener.resume(frame, visitor, transport)

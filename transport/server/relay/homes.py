@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from transport.bus.interface import NAME_LENGTH, Bus
 from transport.server.relay.foreign import ForeignSessions
 
 
-class Homes:
+class Homes(Protocol):
+    """Finds the home of a session."""
+
+    async def find(self, session_id: str) -> str | None:
+        """Return the name of the home of a session; None if it is here, or gone.
+
+        Raises:
+            ProtocolError: it cannot be told now, or the client is to open the session again.
+        """
+        ...
+
+    async def is_gone(self, session_id: str) -> bool:
+        """Look for the home of a session of another process, which could not be reached.
+
+        Raises:
+            ProtocolError: see `find`.
+        """
+        ...
+
+    async def check_answering(self, session_id: str) -> None:
+        """Look for the home of a session, which has not answered.
+
+        Raises:
+            ProtocolError: ``not_attached``: it stands still, and the session gets another home.
+        """
+        ...
+
+    def is_wrong(self, session_id: str) -> bool:
+        """Whether the home that `find` returned may not be the one, as it denies the session."""
+        ...
+
+
+class NamedHomes:
     """Finds the home of a session, whose name begins its id.
 
     Args:
@@ -43,3 +76,10 @@ class Homes:
             return False
         await self._inherit(name)
         return True
+
+    async def check_answering(self, session_id: str) -> None:
+        """See `Homes.check_answering`: no other process can have it."""
+
+    def is_wrong(self, session_id: str) -> bool:
+        """See `Homes.is_wrong`: a session keeps its name."""
+        return False

@@ -10,7 +10,7 @@ from transport.bus.calls import ANSWER_WITHIN
 from transport.bus.interface import Bus, NotReached
 from transport.protocol.frames import Open, Reset, TransportKind
 from transport.protocol.server.opening import Begin, FinalAnswer
-from transport.server.elsewhere import Visitor
+from transport.server.elsewhere import NewSession, Visitor
 from transport.server.relay.asking import Asking, unavailable
 from transport.server.relay.edge import Edge
 from transport.server.relay.edge_link import EdgeLink
@@ -73,7 +73,7 @@ class Openings:
 
     async def begin(
         self, frame: Open, visitor: Visitor, transport: TransportKind, reset: Reset | None
-    ) -> EdgeLink | FinalAnswer | str:
+    ) -> EdgeLink | FinalAnswer | NewSession:
         """See `OpeningElsewhere.begin`."""
         await self._until_joined()
         subject = visitor.identity.subject
@@ -86,7 +86,7 @@ class Openings:
                 session_id = await self._reservations.reserve(opening, mine, instead)
                 home = await self._homes.find(session_id)
                 if home is None and session_id.startswith(self._bus.name):
-                    return session_id
+                    return NewSession(session_id, self._bus.secret)
                 if home is not None:
                     secret = derive_secret(
                         self._bus.secret, session_id, subject, frame.client, frame.nonce

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 
 from transport import codes
 from transport.bus.calls import Calls
@@ -21,11 +20,15 @@ from transport.server.relay.edge import Edge
 from transport.server.relay.edge_requests import EdgeRequests
 from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.home import Home
-from transport.server.relay.homes import Homes
+from transport.server.relay.homes import NamedHomes
 from transport.server.relay.inheritance import Inheritance
 from transport.server.relay.openings import Openings
 from transport.server.relay.queries import Local, Queries
 from transport.server.relay.reservations import Reservations
+from transport.server.relay.store_owner import StoreOwner
+from transport.server.relay.stored_homes import StoredHomes
+from transport.server.relay.stored_openings import Stored, StoredOpenings
+from transport.server.sessions import Sessions
 from transport.server.topics.subscriber import Members
 from transport.server.topics.topics import Topics
 from transport.server.uplink import Uplink
@@ -44,7 +47,9 @@ class Relay:
         bus: to the other processes.
         limits: of the hub.
         authenticator: of the clients that connect here.
-        now: returns the seconds of the process's clock.
+        registry: the sessions of this process.
+        sessions: makes them.
+        stored: the store that the processes share, if there is one.
 
     Attributes:
         edge: has the links of clients of the others.
@@ -53,20 +58,39 @@ class Relay:
     """
 
     def __init__(
-        self, bus: Bus, limits: Limits, authenticator: Authenticator, now: Callable[[], float]
+        self,
+        bus: Bus,
+        limits: Limits,
+        authenticator: Authenticator,
+        registry: Registry,
+        sessions: Sessions,
+        stored: Stored | None = None,
     ) -> None:
         self._bus = bus
         self._limits = limits
+        self._registry = registry
+        self._stored = stored
         self._calls = Calls()
-        reservations = Reservations(bus, self._calls, limits.nonce, now)
-        homes = Homes(bus, ForeignSessions(limits.ttl, now), self._inherit)
+        now = registry.now
+        homes: NamedHomes | StoredHomes
+        if stored is None:
+            homes = NamedHomes(bus, ForeignSessions(limits.ttl, now), self._inherit)
+        else:
+            homes = StoredHomes(stored.store, stored.hub, registry)
         asking = Asking(bus, self._calls, homes)
         self.edge = Edge(bus, asking, authenticator, limits)
-        self.openings = Openings(bus, self.edge, asking, reservations, homes, self._until_open)
+        self.openings: Openings | StoredOpenings
+        if isinstance(homes, NamedHomes):
+            reservations = Reservations(bus, self._calls, limits.nonce, now)
+            self.openings = Openings(bus, self.edge, asking, reservations, homes, self._until_open)
+        else:
+            assert stored is not None
+            self.openings = StoredOpenings(
+                stored, bus, self.edge, homes, registry, sessions, self._until_open
+            )
         self.requests = EdgeRequests(
             asking, homes, authenticator, limits, self.edge.drained, self._until_open
         )
-        self._now = now
         self._home: Home | None = None
         self._inheritance: Inheritance | None = None
         loop = asyncio.get_running_loop()
@@ -76,7 +100,6 @@ class Relay:
 
     def serve(
         self,
-        registry: Registry,
         opener: Opener,
         uplink: Uplink,
         members: Members,
@@ -85,17 +108,18 @@ class Relay:
         """Let the others reach the sessions of this process.
 
         Args:
-            registry, opener, uplink: see `Home`.
+            opener, uplink: see `Home`.
             members: see `Topics`.
             local: see `Queries`.
         """
+        registry = self._registry
         self._home = Home(
             registry, opener, uplink, self._limits, self._calls, self.openings.until_begun
         )
         self._topics = Topics(self._bus, members, registry.clock)
         self._queries = Queries(self._bus, self._calls, local)
         assert isinstance(registry.store, WorkerStore)
-        self._inheritance = Inheritance(self._bus, registry.store, self._now)
+        self._inheritance = Inheritance(self._bus, registry.store, registry.now)
 
     async def publish(self, topic: str, payload: Payload) -> None:
         """Send a message to the members of a topic; see `Topics.publish`."""
@@ -120,8 +144,11 @@ class Relay:
         """Let the other processes read how the sessions here have ended, before `stop`."""
         assert self._inheritance is not None
         if self._has_joined:
-            self._inheritance.give()
+            if self._stored is None:
+                self._inheritance.give()
             await self._bus.leave()
+            if self._stored is not None:
+                await self._stored.store.stop()
 
     async def _inherit(self, name: str) -> None:
         assert self._inheritance is not None
@@ -140,6 +167,10 @@ class Relay:
         """Join the others; try again until that succeeds, as after the disk was full."""
         while not self._has_joined:
             try:
+                if self._stored is not None:
+                    owner = StoreOwner(self._stored.store, self._registry, self.edge)
+                    await self._stored.store.start(owner)
+                    owner.started()
                 await self._bus.start(self)
                 self._topics.begin()
                 self._has_joined = True

@@ -50,8 +50,8 @@ class Caller:
             for item in (field, value)
         )
         return pack(
-            *("EVALSHA", self._scripts.open.sha, 2),
-            *(keys.opening(opening), keys.record(session_id)),
+            *("EVALSHA", self._scripts.open.sha, 3),
+            *(keys.opening(opening), keys.record(session_id), keys.log(session_id)),
             *(session_id, lives.opening, lives.record, before, behind, *fields),
         )
 

@@ -1,6 +1,6 @@
 -- Store a new session, once for each opening.
 --
--- KEYS: the opening; the record.
+-- KEYS: the opening; the record and the log.
 -- ARGV: the id of the session; the lives of an opening and of a record in ms; what is before and
 --   behind the id in the key of a record; the fields, each with its value, without b and t.
 -- Returns 'made' with b and t, or 'found' with the id of the session that the same opening has made
@@ -22,4 +22,5 @@ local seen, born = text(ms), text(microseconds)
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 redis.call('HSET', KEYS[2], 'b', born, 't', seen, unpack(ARGV, 6))
 redis.call('PEXPIRE', KEYS[2], ARGV[3])
+redis.call('DEL', KEYS[3])
 return {'made', born, seen}

@@ -15,6 +15,7 @@ from transport.errors import StoreUnavailable
 from transport.stores.journaled import Failed
 from transport.stores.remote.calls import Calls
 from transport.stores.remote.line import Line
+from transport.stores.remote.times import Times
 from transport.stores.remote.wire import (
     Birth,
     Greeting,
@@ -26,13 +27,6 @@ from transport.stores.remote.wire import (
 )
 from transport.telemetry.log import WARNING, log_event
 
-LEASE = 6.0
-"""Seconds that a lease lasts after its last renewal: twice the deadline of an answer, so that a
-process that only lost a connection keeps it."""
-GRACE_TIME = LEASE + 2.0
-"""Seconds after a loss of data: until every home that lives has noticed it and written its sessions
-again."""
-
 T = TypeVar("T")
 
 
@@ -43,6 +37,7 @@ class Server:
         clock: returns seconds; see `read_clock`.
         lost: called when it has lost its data, or is another.
         secret: the key of the tokens, unless the server keeps it.
+        times: how long a grace lasts.
 
     Attributes:
         run: the run of the server; "" before the first connection.
@@ -52,8 +47,13 @@ class Server:
     """
 
     def __init__(
-        self, clock: Callable[[], float], lost: Callable[[], None], secret: bytes | None
+        self,
+        clock: Callable[[], float],
+        lost: Callable[[], None],
+        secret: bytes | None,
+        times: Times,
     ) -> None:
+        self._times = times
         self.run = ""
         self.secret = secret or secrets.token_bytes(32)
         self.lines: tuple[Line, ...] = ()
@@ -61,7 +61,7 @@ class Server:
         self._keeps_secret = secret is None
         self._clock = clock
         self._lost = lost
-        self._grace_until = clock() + GRACE_TIME
+        self._grace_until = clock() + self._times.grace
 
     @property
     def in_grace(self) -> bool:
@@ -95,11 +95,11 @@ class Server:
         if birth.since is None or birth.run != self.run:
             self.begin_grace()
         else:
-            self._grace_until = self._clock() + GRACE_TIME - (birth.now - birth.since) / 1000
+            self._grace_until = self._clock() + self._times.grace - (birth.now - birth.since) / 1000
 
     def begin_grace(self) -> None:
         """Begin a grace, for this process only."""
-        self._grace_until = self._clock() + GRACE_TIME
+        self._grace_until = self._clock() + self._times.grace
 
     async def restore(self, calls: Calls) -> None:
         """Begin a grace for all processes, and write the secret if the server has lost it."""

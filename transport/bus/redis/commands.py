@@ -1,0 +1,136 @@
+"""`Commands`: what a process asks of Redis, over one connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import ResponseError
+
+from transport.bus.redis.connections import (
+    ANSWER_WITHIN,
+    Connections,
+    Reconnecting,
+    until_one_ends,
+)
+from transport.telemetry.log import ERROR, log_event
+
+Answered = Callable[[Any], None]
+"""Takes the answer to a command: as redis-py returns it, an error of Redis included."""
+
+
+class Commands:
+    """A connection for commands. They are carried out in order, and none waits for another.
+
+    What was not answered when a connection breaks is sent again, in order, on the next one, and
+    so may be carried out twice, or late.
+
+    Args:
+        connections: makes the connection.
+        on_connected: called after each connection but the first.
+    """
+
+    def __init__(self, connections: Connections, on_connected: Callable[[], None]) -> None:
+        self._line = Reconnecting(connections, self._serve, lambda error: None)
+        self._on_connected = on_connected
+        self._has_connected = False
+        self._waiting: deque[tuple[bytes, Answered]] = deque()
+        self._unanswered: deque[tuple[bytes, Answered]] = deque()
+        self._refusals: set[str] = set()
+        """The kinds that were logged."""
+        self._wake = asyncio.Event()
+        self._answers = 0
+        """Those that have come."""
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._line.start()
+
+    def send(self, command: bytes, answered: Answered) -> None:
+        """Send a command.
+
+        Args:
+            command: see `pack`.
+            answered: called with the answer.
+        """
+        self._waiting.append((command, answered))
+        self._wake.set()
+        self._idle.clear()
+
+    async def flush(self) -> None:
+        """Wait until all commands are answered, if there ever was a connection."""
+        if self._has_connected:
+            await self._idle.wait()
+
+    async def stop(self) -> None:
+        """End the connection; nothing is answered any more."""
+        await self._line.stop()
+
+    def abandon(self) -> None:
+        """See `Reconnecting.abandon`."""
+        self._line.abandon()
+
+    async def _serve(self, connection: AbstractConnection) -> None:
+        if self._has_connected:
+            self._on_connected()
+        self._has_connected = True
+        await until_one_ends(self._write(connection), self._read(connection), self._watch())
+
+    async def _write(self, connection: AbstractConnection) -> None:
+        self._waiting.extendleft(reversed(self._unanswered))
+        self._unanswered.clear()
+        while connection.is_connected:
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = [command for command, _ in self._waiting]
+            self._unanswered += self._waiting
+            self._waiting.clear()
+            await connection.send_packed_command(batch, check_health=False)
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        while True:
+            try:
+                answer = await connection.read_response(disable_decoding=True)
+            except ResponseError as error:
+                answer = error
+                self._log_refusal(error)
+            self._answers += 1
+            self._line.works()
+            _, answered = self._unanswered.popleft()
+            if not self._unanswered and not self._waiting:
+                self._idle.set()
+            answered(answer)
+
+    def _log_refusal(self, error: ResponseError) -> None:
+        """Log what Redis refuses, each kind once."""
+        kind = str(error).partition(" ")[0]
+        if kind not in self._refusals:
+            self._refusals.add(kind)
+            log_event(
+                ERROR,
+                "redis_refused",
+                "Redis refuses what this process needs to reach the others: correct its ACL or "
+                "its configuration",
+                error=str(error),
+            )
+
+    async def _watch(self) -> None:
+        """End the connection if nothing is answered for too long."""
+        answers = -1
+        while not self._unanswered or answers != self._answers:
+            answers = self._answers
+            await asyncio.sleep(ANSWER_WITHIN)
+
+
+def pack(*words: bytes) -> bytes:
+    """Return a command as it is sent to Redis."""
+    packed = [b"*%d\r\n" % len(words)]
+    packed += [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
+    return b"".join(packed)

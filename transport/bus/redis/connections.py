@@ -1,0 +1,161 @@
+"""Connections to Redis that are made again when they break."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import RedisError
+
+from transport.bus import forks
+from transport.telemetry.log import ERROR, log_event
+
+ANSWER_WITHIN = 3.0
+"""Seconds in which a connection is made, and in which Redis answers. A connection without answers
+is replaced: the way to Redis may be gone without any sign."""
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between attempts to connect."""
+
+BROKEN = (RedisError, OSError, TimeoutError)
+"""What a connection raises that is broken, or cannot be made."""
+
+
+class Connections(Protocol):
+    """Makes connections to one Redis."""
+
+    def make(self) -> AbstractConnection:
+        """Return a new connection, which does not connect yet."""
+        ...
+
+
+class PoolConnections:
+    """Connections as a pool of redis-py makes them; the pool itself is not used.
+
+    Args:
+        pool: has the address, the credentials and the options.
+    """
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._make = pool.connection_class
+        self._options = {
+            **pool.connection_kwargs,
+            "protocol": 2,  # a message of a channel costs half of what it costs with 3
+            "decode_responses": False,
+            "socket_timeout": None,
+            "socket_connect_timeout": ANSWER_WITHIN,
+            "health_check_interval": 0,
+            "retry": None,
+            "retry_on_error": [],
+            "retry_on_timeout": False,
+        }
+
+    @classmethod
+    def from_url(cls, url: str) -> PoolConnections:
+        """Return those to the Redis of a URL, as ``redis://localhost:6379/0``.
+
+        Raises:
+            ValueError: it is not one of a Redis.
+        """
+        return cls(ConnectionPool.from_url(url))
+
+    def make(self) -> AbstractConnection:
+        """See `Connections.make`."""
+        return self._make(**self._options)
+
+
+class Reconnecting:
+    """A task that has a connection, and another one when it breaks.
+
+    Args:
+        connections: makes them.
+        serve: uses a connection until it breaks, or this task is cancelled.
+        failed: called when a connection has broken, or could not be made.
+    """
+
+    def __init__(
+        self,
+        connections: Connections,
+        serve: Callable[[AbstractConnection], Awaitable[None]],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self._connections = connections
+        self._serve = serve
+        self._failed = failed
+        self._connection: AbstractConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._pause = 0.0
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self._task = asyncio.get_running_loop().create_task(self._run())
+        forks.silence_in_child(self)
+
+    def works(self) -> None:
+        """Note that the connection is of use: when it breaks, another is made without a pause."""
+        self._pause = 0.0
+
+    async def stop(self) -> None:
+        """End the connection, and wait for that."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+
+    def abandon(self) -> None:
+        """End the connection when the event loop is closed."""
+        if (number := self.fileno()) >= 0:
+            with socket.socket(fileno=os.dup(number)) as one, suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)
+
+    def fileno(self) -> int:
+        """Return the number of the file of the connection; -1 if it is closed."""
+        # redis-py does not give its socket.
+        writer = getattr(self._connection, "_writer", None)
+        one = writer.get_extra_info("socket") if writer is not None else None
+        return int(one.fileno()) if one is not None else -1
+
+    async def _run(self) -> None:
+        while True:
+            connection = self._connection = self._connections.make()
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    await connection.connect()  # type: ignore[no-untyped-call]
+                await self._serve(connection)
+            except BROKEN as error:
+                self._failed(error)
+            except Exception:  # noqa: BLE001 - logged with its traceback
+                log_event(
+                    ERROR,
+                    "redis_failed",
+                    "what other processes sent, or Redis has answered, could not be handled, so "
+                    "this process connects again: please report the exception below",
+                    exc_info=True,
+                )
+            finally:
+                await _disconnect(connection)
+            await asyncio.sleep(self._pause)
+            self._pause = min(max(_FIRST_PAUSE, 2 * self._pause), _LONGEST_PAUSE)
+
+
+async def _disconnect(connection: AbstractConnection) -> None:
+    with suppress(*BROKEN):
+        await connection.disconnect(nowait=True)
+
+
+async def until_one_ends(*jobs: Any) -> None:
+    """Run several coroutines until one ends; then cancel the others. Raise what it raised."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)

@@ -1,0 +1,48 @@
+"""`DrivenJournal`: the journal of a session, as its driver sees it."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class DrivenJournal(Protocol):
+    """Writes one session to a store that other processes share.
+
+    Attributes:
+        epoch: what its clients are told (EPO-1).
+    """
+
+    epoch: str
+
+    @property
+    def is_held(self) -> bool:
+        """Whether this process is certain to have the session."""
+        ...
+
+    def changed(self) -> None:
+        """Learn that there may be something to write."""
+        ...
+
+    def tick(self) -> None:
+        """Do what has become due."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until everything that was sent is stored.
+
+        Raises:
+            ChannelClosed: the session was lost or has ended first.
+        """
+        ...
+
+    async def release(self) -> None:
+        """Store what there is, and let other processes have the session."""
+        ...
+
+    def doubt(self) -> None:
+        """Hand nothing out until a write has shown that this process has the session."""
+        ...
+
+    def prove(self) -> None:
+        """Show by a write that this process has the session."""
+        ...
