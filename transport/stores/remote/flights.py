@@ -145,13 +145,6 @@ class Flights:
             self.fenced += 1
         elif outcome is None and isinstance(write.change, Heal):
             self.healed += 1
-        elif isinstance(outcome, Failed):
-            log_event(
-                ERROR,
-                "write_refused",
-                f"the store cannot keep this session, which is reset: {outcome.text}",
-                channel=source.id,
-            )
         try:
             source.written(write, outcome)
         except Exception as error:  # noqa: BLE001 - a defect of one session must not stop the others
