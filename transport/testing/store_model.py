@@ -45,6 +45,7 @@ from transport.stores.remote.wire import (
     Unwilling,
 )
 from transport.testing.store_data import Data
+from transport.testing.topic_model import TopicModel
 
 _BEGINNING = 1_700_000_000.0
 """The server's clock when that of the loop is 0, in seconds."""
@@ -62,6 +63,7 @@ class StoreModel:
         refusal: the error that the server answers to everything that writes; "" if it does not. May
             be set, as to ``"OOM command not allowed"``.
         broken: the error that a write of a session is answered, by the id of the session.
+        topics: what is published; its own faults come from `pause`, `stop` and `forget_all` too.
         deaf: names of processes that have lost the connection on which others reach them.
     """
 
@@ -80,6 +82,7 @@ class StoreModel:
         self._held: deque[float] = deque()
         self.connections: set[_Connection] = set()
         self._listeners: set[str] = set()
+        self.topics = TopicModel()
         self._begin_run()
 
     # The processes
@@ -101,10 +104,12 @@ class StoreModel:
         """Execute nothing until `resume`. What arrives meanwhile is kept, also if its connection
         ends before that."""
         self._is_paused = True
+        self.topics.pause()
 
     def resume(self) -> None:
         """Execute what has arrived since `pause`, in its order, and go on."""
         self._is_paused = False
+        self.topics.resume()
         while self._backlog and not self._is_paused:
             self._backlog.popleft()()
 
@@ -138,6 +143,7 @@ class StoreModel:
     def forget_all(self) -> None:
         """Lose all data, in the same run, as FLUSHALL does."""
         self.data = Data()
+        self.topics.flush()
 
     def forget(self, session_id: str) -> None:
         """Lose one session."""

@@ -26,7 +26,7 @@ from tests.support.servers.redis import RedisServer, running_redis
 from transport.bus.redis_store import RedisStore
 from transport.errors import StoreUnavailable
 from transport.protocol.journal import ClaimRefusal, End, Image, Refusal, Release
-from transport.stores.journaled import GRACE, Ended, Found
+from transport.stores.journaled import GRACE, Ended, Found, Made
 
 
 async def test_messages_are_stored_once_in_order(redis_server: RedisServer) -> None:
@@ -74,6 +74,27 @@ async def test_session_moves_to_another_process(redis_server: RedisServer) -> No
         ended = await one.store.open("opening of one", "other", one.new_image())
         assert ended == Ended("one", b"how it ended")
         assert two.store.statistics.takeovers == one.store.statistics.fenced == 1
+
+
+async def test_idle_session_takes_at_most_400_bytes(redis_server: RedisServer) -> None:
+    async with running(redis_server.url) as process, redis_server.client() as client:
+        image = replace(
+            process.new_image(),
+            version=2_000_000,
+            subject="ann@example.org",
+            token=bytes(range(224, 256)),
+            hub="app.chat:chat",
+            holder="client0123456789",
+            handled=1_000_000,
+            acked=1_000_000,
+            last=1_000_000,
+            confirmed=70_000,
+        )
+        session_id = process.store.name + "Kq3vM8sLxPzT"
+        assert isinstance(await process.store.open("n" * 43, session_id, image), Made)
+        size = await client.memory_usage(f"oc1:s:{{{session_id}}}")
+        assert size is not None
+        assert size <= 400
 
 
 async def test_long_name_of_a_hub_is_given_back(redis_server: RedisServer) -> None:
@@ -237,7 +258,7 @@ async def test_store_that_has_started_starts_no_second_time(redis_server: RedisS
 
 
 async def test_process_has_one_name_on_bus_and_store(redis_server: RedisServer) -> None:
-    bus, store = RedisStore(redis_server.url).join("chat", LIMITS)
+    bus, store, _ = RedisStore(redis_server.url).join("chat", LIMITS)
     assert store is not None
     assert bus.name == store.name
     assert bus.is_alive(store.name)

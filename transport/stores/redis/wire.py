@@ -20,7 +20,7 @@ from transport.stores.redis.commands import pack
 from transport.stores.redis.connections import BROKEN, Connections, abort, text_of
 from transport.stores.redis.keys import Keys, shorten
 from transport.stores.redis.lives import Lives
-from transport.stores.redis.records import decode_birth, encode_birth
+from transport.stores.redis.records import decode_birth, encode_birth, shorten_run
 from transport.stores.redis.scripts import Scripts
 from transport.stores.redis.suitability import check_server, read_info
 from transport.stores.redis.writes import Writer, read_outcomes
@@ -115,7 +115,7 @@ class RedisWire:
         info, *birth = await self._exchange(pack("INFO", "SERVER"), *self._read_birth)
         if isinstance(info, ResponseError):
             raise Unwilling(text_of(info))
-        self._run = read_info(info).get("run_id", "")
+        self._run = shorten_run(read_info(info).get("run_id", ""))
         return Greeting(self._run, _read_birth(*map(_accepted, birth)))
 
     async def check(self) -> None:
