@@ -21,7 +21,7 @@ from tests.support.servers.redis import RedisServer, running_redis
 from tests.unit.bus.test_unix_bus import Log, forked_child, poll
 from transport.bus.interface import NotReached, Pipe
 from transport.bus.items import Answer, Call, Cancel, Item
-from transport.bus.redis import census, finder, peer, redis_bus
+from transport.bus.redis import census, finder, peer, redis_bus, subscription
 from transport.bus.redis import connections as redis_connections
 from transport.bus.redis.connections import PoolConnections
 from transport.bus.redis.redis_bus import RedisBus
@@ -34,6 +34,7 @@ PROGRAM = Path(__file__).with_name("redis_process.py")
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_bus, "LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr(subscription, "SILENT_TICKS", 40)
 
 
 @asynccontextmanager
@@ -140,8 +141,11 @@ def _ended(log: Log) -> list[tuple[str, str]]:
     return [event for event in log.events if event[0] == "ended"]
 
 
-async def test_subscription_that_is_silent_is_renewed(redis_server: RedisServer) -> None:
+async def test_subscription_that_is_silent_is_renewed(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is open, and nothing comes: as over a network that lost one side of it."""
+    monkeypatch.setattr(subscription, "SILENT_TICKS", 2)
     processes = RedisProcesses(redis_server)
     async with (
         FaultProxy(redis_server.port) as proxy,
@@ -184,9 +188,9 @@ async def test_lost_messages_end_the_pipes_and_cost_only_time(
     monkeypatch.setattr(redis_bus, "LOOK_INTERVAL", 0.02)
     async with two(RedisProcesses(redis_server, bus=LossyBus)) as (a, seen_a, b, seen_b):
         sent: dict[Pipe, list[Item]] = defaultdict(list)
-        taken: dict[int, list[Item]] = defaultdict(list)
-        seen_b.received = lambda pipe, item: taken[id(pipe)].append(item)  # type: ignore[method-assign]
-        for number in range(200):
+        taken: dict[Pipe, list[Item]] = defaultdict(list)
+        seen_b.received = lambda pipe, item: taken[pipe].append(item)  # type: ignore[method-assign]
+        for number in range(100):
             pipe = await until_open(a, b.name)
             sent[pipe].append(Cancel(number))
             pipe.send(Cancel(number))
