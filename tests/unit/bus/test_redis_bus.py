@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis
 from msgspec import Raw, msgpack
 
 from tests.support.faults.tcp_proxy import FaultProxy
@@ -376,6 +378,35 @@ async def test_child_that_is_forked_does_not_stay_subscribed(
                     while await subscribers():  # noqa: ASYNC110 - no event announces it
                         await asyncio.sleep(0.01)
             await seen.until(lambda: len(_ended(seen)) == 2)
+
+
+def test_process_whose_loop_was_closed_does_not_stay_subscribed(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has stopped its bus before; a new hub does."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    processes = RedisProcesses(redis_server)
+
+    async def start() -> RedisBus:
+        bus = processes.make()
+        await bus.start(Log())
+        return bus
+
+    bus = loop.run_until_complete(start())
+    loop.close()
+    with redis.Redis.from_url(redis_server.url) as client:
+        channel = processes.keys.process(bus.name)
+        assert client.pubsub_numsub(channel) == [(channel, 1)]
+        bus.stop()
+
+        async def until_left() -> None:
+            await poll(lambda: client.pubsub_numsub(channel) == [(channel, 0)])
+
+        asyncio.run(until_left())
+    del bus
+    gc.collect()
 
 
 # Redis itself

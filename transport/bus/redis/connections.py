@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Protocol
@@ -109,9 +107,8 @@ class Reconnecting:
 
     def abandon(self) -> None:
         """End the connection when the event loop is closed."""
-        if (number := self.fileno()) >= 0:
-            with socket.socket(fileno=os.dup(number)) as one, suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        with suppress(OSError):
+            forks.silence(self)
 
     def fileno(self) -> int:
         """Return the number of the file of the connection; -1 if it is closed."""
