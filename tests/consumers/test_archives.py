@@ -16,19 +16,23 @@ import pytest
 from tests.consumers.install import Archives, run
 from tests.support.servers.process import running
 from tests.support.servers.uvicorn import free_port
+from transport.stores.redis.scripts import Scripts
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
+
+_SCRIPTS = ("prelude", *Scripts.__struct_fields__)
 
 _LINK = re.compile(r"\]\(([^)#\s]+)")
 
 
-async def test_wheel_has_types_license_and_client(archives: Archives) -> None:
+async def test_wheel_has_types_license_client_and_scripts(archives: Archives) -> None:
     with zipfile.ZipFile(archives.wheel) as wheel:
         names = set(wheel.namelist())
     assert {"transport/py.typed", "transport/__init__.py"} <= names
     for script in ("client", "client.global", "reload", "websocket", "websocket.global"):
         assert {f"transport/static/{script}.js", f"transport/static/{script}.js.map"} <= names
     assert "transport/static/console.html" in names
+    assert {f"transport/stores/redis/{name}.lua" for name in _SCRIPTS} <= names
     assert [name for name in names if name.endswith("licenses/LICENSE")]
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"transport", "onechannel"}
 
@@ -80,7 +84,9 @@ async def test_sdist_runs_its_demo_and_tests(sources: Path) -> None:
     assert re.search(r"^\d+ passed in", output, re.MULTILINE), output
 
 
-async def test_sdist_has_only_sources(archives: Archives) -> None:
+async def test_sdist_has_all_sources_and_only_these(archives: Archives) -> None:
     with tarfile.open(archives.sdist) as sdist:
         names = sdist.getnames()
+    for script in _SCRIPTS:
+        assert [name for name in names if name.endswith(f"/transport/stores/redis/{script}.lua")]
     assert not [name for name in names if re.search(r"node_modules|\.pyc$|/\.venv|/dist/", name)]

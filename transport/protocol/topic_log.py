@@ -14,9 +14,9 @@ A store may go back to an earlier state, for example when a replica takes over. 
 must not become a silent gap, and what is sent again not a second copy:
 
 * A publication names the highest number that its process knows in the topic (``known``). If the log
-  ends below it, the entry's ``before`` says so, and members that miss something are behind.
-* One that is sent again names a time before the first attempt (``since``). A member whose cursor is
-  above that, in a log that does not have its cursor, may have taken it under another number.
+  ends below it, members that have not taken what was lost are behind.
+* One that is sent again names a time before the first attempt (``since``). A member that took an
+  entry after that, which the log does not have, may have taken this one under another number.
 
 `publish` and `read` are the reference for every store. Pure: the caller passes the time.
 """
@@ -49,7 +49,7 @@ class Publication(Struct, frozen=True, kw_only=True):
             attempt; 0 for none. So the publication's own number is higher.
         since: 0 at the first attempt; later the store's time before that, in microseconds.
         follows: the serial of the writer's publication in the topic that must be entered before;
-            0 if there is none, or that is answered.
+            0 without one, or if that is answered.
     """
 
     writer: str
@@ -65,19 +65,24 @@ class Entry(Struct, frozen=True):
     """A publication in the log.
 
     Attributes:
-        before: the number of the entry before it, or a higher one that is known to be lost; 0 for
-            the first one of a log.
+        before: the number of the entry before it in the log; 0 for the first one of a log.
         number: its own.
-        writer, serial, since, exclude, payload: see `Publication`.
+        known, writer, serial, since, exclude, payload: see `Publication`.
     """
 
     before: int
     number: int
+    known: int
     writer: str
     serial: int
     since: int
     exclude: str
     payload: Payload
+
+    @property
+    def follows(self) -> int:
+        """The lowest cursor of a member that has missed nothing before it."""
+        return max(self.before, self.known)
 
 
 class TopicLog(Struct, frozen=True):
@@ -129,7 +134,7 @@ def publish(
         now: microseconds of the store's clock.
 
     Returns:
-        The log after it, and the entry or why there is none.
+        The log after it, and the entry, or why nothing was entered.
     """
     log = log or TopicLog()
     writer = publication.writer
@@ -139,8 +144,9 @@ def publish(
     if highest < publication.follows:
         return log, Unentered.EARLY
     entry = Entry(
-        max(log.last, publication.known),
+        log.last,
         max(log.last + 1, publication.known + 1, now),
+        publication.known,
         writer,
         publication.serial,
         publication.since,
@@ -223,23 +229,24 @@ class Taking(Enum):
     BEHIND = "behind"
     """An earlier one is missing: read, and if it is missing there, too, it is lost."""
     DOUBTFUL = "doubtful"
-    """The store has lost something, and it may be what the member has taken."""
+    """The store has lost something that the member has taken, and this may be the same."""
 
 
-def judge(entry: Entry, cursor: int, *, has_taken: bool) -> Taking:
+def judge(entry: Entry, cursor: int, doubt: int = 0) -> Taking:
     """Return what an entry is to a member.
 
     Args:
         entry: an entry of the log.
         cursor: the number of the last entry that the member took, or the store's time since when
             it is a member.
-        has_taken: whether the cursor may be the number of an entry that it took.
+        doubt: the highest number of an entry that the member has taken and the log does not have;
+            0 if there is none.
     """
     if entry.number <= cursor:
         return Taking.HAS
-    if entry.before > cursor:
+    if entry.follows > cursor:
         return Taking.BEHIND
-    if has_taken and entry.since and max(entry.since, entry.before) < cursor:
+    if 0 < entry.since < doubt:
         return Taking.DOUBTFUL
     return Taking.TAKE
 
@@ -251,7 +258,8 @@ def encode_tail(publication: Publication) -> bytes:
     """Return an encoded entry without its numbers, which the store puts in front of it."""
     exclude = publication.exclude.encode("utf-8", "surrogatepass")
     payload = publication.payload
-    return b"%s %d %d %d\n%s%s" % (
+    return b"%d %s %d %d %d\n%s%s" % (
+        publication.known,
         publication.writer.encode(),
         publication.serial,
         publication.since,
@@ -274,16 +282,17 @@ def decode_entry(encoded: bytes) -> Entry:
     """
     head, found, rest = encoded.partition(b"\n")
     fields = head.split(b" ")
-    if not found or len(fields) != 6:
+    if not found or len(fields) != 7:
         raise ValueError("this is not an entry of a topic")
-    length = int(fields[5])
+    length = int(fields[6])
     exclude, body = rest[:length].decode("utf-8", "surrogatepass"), rest[length:]
     return Entry(
         int(fields[0]),
         int(fields[1]),
-        fields[2].decode(),
-        int(fields[3]),
+        int(fields[2]),
+        fields[3].decode(),
         int(fields[4]),
+        int(fields[5]),
         exclude,
         body[1:] if body.startswith(b"\0") else body.decode(),
     )
@@ -297,6 +306,7 @@ def entry_size(entry: Entry) -> int:
             serial=entry.serial,
             payload=entry.payload,
             exclude=entry.exclude,
+            known=entry.known,
             since=entry.since,
         )
     )

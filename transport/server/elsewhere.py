@@ -38,8 +38,8 @@ class NewSession(Struct, frozen=True):
     Attributes:
         id: its public id.
         key: the secret from which its token is derived, if the processes share one.
-        image: the session, as the store that other processes share has it; None if there is none,
-            or if it has begun.
+        image: the session, as the store that other processes share has it; None without
+            such a store, or if the session has begun.
     """
 
     id: str

@@ -26,7 +26,9 @@ from transport.protocol.journal import (
     claim,
 )
 from transport.stores.journaled import GRACE, Ended, Found, Grace, Located, Made
-from transport.stores.remote.server import GRACE_TIME, LEASE
+from transport.stores.remote.times import Times
+
+TIMES = Times()
 
 MARGIN = 60.0
 """Seconds that a record is kept beyond the life of its session and of its tombstone."""
@@ -122,7 +124,7 @@ class Data(Struct, kw_only=True):
         after = claim(self.image(session_id, now), claimed, _milliseconds(now))
         if not isinstance(after, Image):
             return after
-        if self.birth is None or self.birth[0] != claimed.run or now < self.birth[1] + GRACE_TIME:
+        if self.birth is None or self.birth[0] != claimed.run or now < self.birth[1] + TIMES.grace:
             return GRACE
         self.sessions[session_id] = after, self.sessions[session_id][1]
         return after
@@ -130,7 +132,7 @@ class Data(Struct, kw_only=True):
     def renew(self, name: str, count: int, now: float) -> bool:
         """Renew a lease, and return whether there was one."""
         had_lease = self.lease(name, now) is not None
-        self.leases[name] = count, now + LEASE
+        self.leases[name] = count, now + TIMES.lease
         return had_lease
 
     def lease(self, name: str, now: float) -> bytes | None:

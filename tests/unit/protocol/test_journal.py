@@ -99,6 +99,13 @@ def test_step_after_lost_messages_is_behind() -> None:
     assert apply(IMAGE, write(step(8, ('"eight"',))), NOW) is Refusal.BEHIND
 
 
+def test_step_of_a_torn_session_is_behind() -> None:
+    """Its home still has what the store has lost; the next one would not."""
+    torn = replace(IMAGE, payloads=IMAGE.payloads[1:])
+    assert apply(torn, write(step(7)), NOW) is Refusal.BEHIND
+    assert apply(torn, write(step(7, ('"seven"',))), NOW) is Refusal.BEHIND
+
+
 def test_step_sets_and_removes_cursors() -> None:
     after = applied(IMAGE, write(step(cursors={"news": None, "chat": 3})))
     assert after.cursors == {"chat": 3}
@@ -205,7 +212,7 @@ def test_claim_is_refused_if_session_cannot_be_had() -> None:
 
 
 def test_claim_in_another_run_begins_another_epoch() -> None:
-    """EPO-1: numbers above the last one that is stored may have been given before."""
+    """EPO-2: numbers above the last one that is stored may have been given before."""
     second = claim(IMAGE, replace(CLAIM, run="run-2"), NOW)
     assert isinstance(second, Image)
     assert (second.run, second.epoch, second.epoch_first) == ("run-2", "run-2", 7)

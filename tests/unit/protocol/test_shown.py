@@ -426,7 +426,7 @@ def test_restored_session_has_the_stored_owner() -> None:
 
 @pytest.mark.parametrize("client", [CLIENT, COPY])
 def test_number_given_again_resets_client_of_older_epoch(client: str) -> None:
-    """EPO-1, RES-5: it may have other messages under these numbers."""
+    """EPO-2, RES-5: it may have other messages under these numbers."""
     session = restored(image(last=5, acked=5, epoch="run-2", epoch_first=6))
     session.send('"six"')
     store(session)

@@ -51,7 +51,7 @@ def numbers(log: TopicLog | Reading) -> list[tuple[int, int]]:
 
 def test_number_of_entry_is_time_of_store() -> None:
     log, entry = publish(None, publication(1, "hello"), KEEP, NOW)
-    assert entry == Entry(0, NOW, "w", 1, 0, "", "hello")
+    assert entry == Entry(0, NOW, 0, "w", 1, 0, "", "hello")
     assert log.last == NOW
 
 
@@ -84,9 +84,9 @@ def test_entry_names_what_the_writer_knows_and_the_log_lost() -> None:
     """The store went back: a member below what was lost must not take the entry as the next."""
     log, entry = publish(filled(10), publication(5, known=40), KEEP, 30)
     assert isinstance(entry, Entry)
-    assert (entry.before, entry.number) == (40, 41)
-    assert judge(entry, 10, has_taken=True) is Taking.BEHIND
-    assert judge(entry, 40, has_taken=True) is Taking.TAKE
+    assert (entry.before, entry.number, entry.follows) == (10, 41, 40)
+    assert judge(entry, 10) is Taking.BEHIND
+    assert judge(entry, 40) is Taking.TAKE
     assert log.last == 41
 
 
@@ -97,7 +97,7 @@ def test_log_keeps_its_newest_entries() -> None:
 
 
 def test_log_keeps_as_many_bytes_but_at_least_one_entry() -> None:
-    size = entry_size(Entry(10, 20, "w", 1, 0, "", "1"))
+    size = entry_size(Entry(10, 20, 0, "w", 1, 0, "", "1"))
     assert numbers(filled(10, 20, 30, keep=Keep(9, 2 * size))) == [(10, 20), (20, 30)]
     assert numbers(filled(10, 20, 30, keep=Keep(9, 1))) == [(20, 30)]
 
@@ -139,7 +139,7 @@ def test_position_of_new_member_is_below_each_later_entry() -> None:
     position = read(None, 0, 1, 99).position
     _, entry = publish(None, publication(1, known=20), KEEP, 99)
     assert isinstance(entry, Entry)
-    assert judge(entry, position, has_taken=False) is Taking.TAKE
+    assert judge(entry, position) is Taking.TAKE
 
 
 # The member
@@ -156,24 +156,25 @@ def test_position_of_new_member_is_below_each_later_entry() -> None:
     ],
 )
 def test_member_takes_the_entry_that_follows(cursor: int, taking: Taking) -> None:
-    assert judge(Entry(10, 20, "w", 1, 0, "", "1"), cursor, has_taken=True) is taking
+    assert judge(Entry(10, 20, 0, "w", 1, 0, "", "1"), cursor) is taking
 
 
 @pytest.mark.parametrize(
-    ("cursor", "has_taken", "taking"),
+    ("cursor", "doubt", "taking"),
     [
-        (10, True, Taking.TAKE),  # the log has its cursor, so it has not gone back below that
-        (14, True, Taking.TAKE),  # from before the first attempt
-        (15, True, Taking.TAKE),
-        (16, True, Taking.DOUBTFUL),
-        (16, False, Taking.TAKE),
-        (20, True, Taking.HAS),
+        (16, 0, Taking.TAKE),  # the log has everything that the member took
+        (16, 15, Taking.TAKE),  # what it took and the log lacks is from before the first attempt
+        (16, 16, Taking.DOUBTFUL),
+        (20, 16, Taking.HAS),
+        (9, 16, Taking.BEHIND),
     ],
 )
 def test_entry_that_was_sent_again_may_be_taken_already(
-    cursor: int, has_taken: bool, taking: Taking
+    cursor: int, doubt: int, taking: Taking
 ) -> None:
-    assert judge(Entry(10, 20, "w", 1, 15, "", "1"), cursor, has_taken=has_taken) is taking
+    assert judge(Entry(10, 20, 0, "w", 1, 15, "", "1"), cursor, doubt) is taking
+    first = Entry(10, 20, 0, "w", 1, 0, "", "1")
+    assert judge(first, cursor, doubt) is (Taking.TAKE if taking is Taking.DOUBTFUL else taking)
 
 
 # Encoded
@@ -182,14 +183,16 @@ def test_entry_that_was_sent_again_may_be_taken_already(
 @pytest.mark.parametrize("payload", ['{"a":"é"}', "", b"", b"\0\n\xff"])
 @pytest.mark.parametrize("exclude", ["", "an id", "é\n\ud800"])
 def test_encoded_entry_is_decoded_unchanged(payload: Payload, exclude: str) -> None:
-    entry = Entry(10, NOW, "w", 7, 5, exclude, payload)
-    tail = encode_tail(Publication(writer="w", serial=7, payload=payload, exclude=exclude, since=5))
+    entry = Entry(10, NOW, 3, "w", 7, 5, exclude, payload)
+    tail = encode_tail(
+        Publication(writer="w", serial=7, payload=payload, exclude=exclude, known=3, since=5)
+    )
     encoded = encode_numbers(10, NOW) + tail
     assert decode_entry(encoded) == entry
     assert entry_size(entry) == len(encoded)
 
 
-@pytest.mark.parametrize("encoded", [b"", b"1 2 w 1 0 0", b"1 2 3\nx", b"1 2 w x 0 0\n1"])
+@pytest.mark.parametrize("encoded", [b"", b"1 2 0 w 1 0 0", b"1 2 3\nx", b"1 2 0 w x 0 0\n1"])
 def test_other_bytes_are_no_entry(encoded: bytes) -> None:
     with pytest.raises(ValueError, match=r"entry|literal"):
         decode_entry(encoded)

@@ -66,7 +66,7 @@ class Journaled(Closable):
 
     @property
     def epoch_first(self) -> int:
-        """The first number that may have been given to another message before (EPO-1); else 0."""
+        """The first number that may have been given to another message before (EPO-2); else 0."""
         return 0 if self.unstored is None else self.unstored.epoch_first
 
     def _holds_back(self, unstored: Unstored) -> bool:

@@ -327,7 +327,7 @@ def _opened(
 
 
 def _has_other_numbers(frame: Open, session: ServerSession, epoch: str) -> bool:
-    """Whether the client has messages whose numbers the session gave again (EPO-1)."""
+    """Whether the client has messages whose numbers the session gave again (EPO-2)."""
     first = session.epoch_first
     return first != 0 and frame.received >= first and frame.epoch not in (UNSET, epoch)
 

@@ -84,7 +84,7 @@ def decode_close(encoded: bytes) -> Close:
     """Return a ``close`` that `encode_close` has encoded, in this release or another.
 
     Raises:
-        msgspec.DecodeError: it is none.
+        msgspec.DecodeError: it is something else.
     """
     return _closes.decode(encoded)
 
@@ -98,6 +98,6 @@ def decode_tombstone(encoded: bytes) -> Tombstone:
     """Return a tombstone that `encode_tombstone` has encoded, in this release or another.
 
     Raises:
-        msgspec.DecodeError: it is none.
+        msgspec.DecodeError: it is something else.
     """
     return _tombstones.decode(encoded)

@@ -70,6 +70,14 @@ def encode_payload(payload: Payload) -> bytes:
     return payload.encode() if isinstance(payload, str) else _BYTES + payload
 
 
+def shorten_run(run_id: str) -> str:
+    """Return what is kept of the id of a run, as INFO tells it: 64 bits, random as it is.
+
+    A record has it twice.
+    """
+    return run_id[:16]
+
+
 def encode_birth(run: str, now: int) -> str:
     """Return the value of `Keys.born`.
 

@@ -1,4 +1,5 @@
-"""The scripts that Redis runs: what they decide, `transport.protocol.journal` decides too.
+"""The scripts that Redis runs: what they decide, `transport.protocol.journal` decides too, and for
+topics `transport.protocol.topic_log`.
 
 Each is in a file of its own, whose comment says what it takes and returns. A script runs alone, so
 nothing comes between what it reads and what it writes.
@@ -45,6 +46,9 @@ class Scripts(Struct, frozen=True):
     heal: Script
     end: Script
     release: Script
+    birth: Script
+    publish: Script
+    read_topics: Script
 
     @classmethod
     def read(cls) -> Scripts:

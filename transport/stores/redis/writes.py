@@ -35,7 +35,7 @@ MOST_BYTES = 1024 * 1024
 """Bytes of a command with several steps, for the same reason. A single step may exceed it."""
 
 _HEAD = 15
-"""Arguments of a step beside its messages and fields, and ..."""
+"""Arguments of a step besides its messages and fields, and ..."""
 
 _KEYS = 2
 """... its keys."""
@@ -184,15 +184,11 @@ class _Steps:
 
 def _pack_step(write: Write, step: Step) -> tuple[int, bytes]:
     """Return how many arguments a step has, with its keys, and these without the keys."""
-    fields, removed, idle = _changed_fields(step)
     payloads = step.payloads
     count = len(payloads)
     fence, version = str(write.fence), str(write.version)
     last, messages = str(step.first + count - 1), str(count)
     handled, acked, confirmed = str(step.handled), str(step.acked), str(step.confirmed)
-    partial, trials = str(step.partial), str(step.trials)
-    closing = step.closing.decode("latin-1")
-    sets, unsets = str(len(fields) // 2), str(len(removed))
     head = (
         f"${len(write.home)}\r\n{write.home}\r\n"
         f"${len(fence)}\r\n{fence}\r\n"
@@ -203,40 +199,37 @@ def _pack_step(write: Write, step: Step) -> tuple[int, bytes]:
         f"${len(acked)}\r\n{acked}\r\n"
         f"${len(confirmed)}\r\n{confirmed}\r\n"
         f"${len(step.holder)}\r\n{step.holder}\r\n"
-        f"${len(partial)}\r\n{partial}\r\n"
-        f"${len(trials)}\r\n{trials}\r\n"
-        f"${len(closing)}\r\n{closing}\r\n"
-        f"${len(idle)}\r\n{idle}\r\n"
-        f"${len(sets)}\r\n{sets}\r\n"
-        f"${len(unsets)}\r\n{unsets}\r\n"
     )
-    # The names are ASCII, and so the bytes of `closing` come out as they were.
-    parts = [head.encode("latin-1")]
+    arguments = _KEYS + _HEAD + count
+    fields: Sequence[bytes] = ()
+    if step.touch is None and not (step.cursors or step.partial or step.trials or step.closing):
+        parts = [head.encode(), _NOTHING_ELSE]
+    else:
+        rest, fields = _pack_rest(step)
+        parts = [head.encode(), rest]
     for payload in payloads:
         data = encode_payload(payload)
         parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
-    if fields or removed:
-        parts += map(pack_argument, fields)
-        parts += map(pack_argument, removed)
-    return _KEYS + _HEAD + count + len(fields) + len(removed), b"".join(parts)
+    parts += fields
+    return arguments + len(fields), b"".join(parts)
 
 
-def _changed_fields(step: Step) -> tuple[Sequence[Value], Sequence[bytes], str]:
-    """Return fields that a step sets, each with its value, and removes; and how long it was idle.
-
-    That is empty if the session is not touched.
-    """
-    touch = step.touch
-    if touch is None and not step.cursors:
-        return (), (), ""
-    fields: list[Value] = []
-    removed: list[bytes] = []
+def _pack_rest(step: Step) -> tuple[bytes, Sequence[bytes]]:
+    """Return the arguments of a step from `partial` to the messages, and those behind these."""
+    sets: list[Value] = []
+    unsets: list[Value] = []
     for topic, entry in step.cursors.items():
         if entry is None:
-            removed.append(cursor_field(topic))
+            unsets.append(cursor_field(topic))
         else:
-            fields += (cursor_field(topic), entry)
-    if touch is None:
-        return fields, removed, ""
-    fields += ("r", touch.run)
-    return fields, removed, str(touch.idle)
+            sets += (cursor_field(topic), entry)
+    idle: Value = ""
+    if step.touch is not None:
+        idle = step.touch.idle
+        sets += ("r", step.touch.run)
+    rest = (step.partial, step.trials, step.closing, idle, len(sets) // 2, len(unsets))
+    return b"".join(map(pack_argument, rest)), [*map(pack_argument, (*sets, *unsets))]
+
+
+_NOTHING_ELSE, _ = _pack_rest(Step(first=1, handled=0, acked=0, confirmed=0, holder=""))
+"""The first of these for most steps."""

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from typing import Any, TypeVar, cast
 
 from transport.errors import StoreUnavailable
 from transport.stores.journaled import Failed
-from transport.stores.remote.line import ANSWER_WITHIN, Line
+from transport.stores.remote.line import Line
 from transport.stores.remote.wire import Question, Unanswered, Unwilling
+from transport.telemetry.log import ERROR, log_event
 
 MAX_QUESTIONS = 64
 """Questions that are under way together."""
+
+_DEFECT = "a defect of this package"
 
 T = TypeVar("T")
 
@@ -41,10 +45,10 @@ class Calls:
         self._waiting.append((question, future))
         self._wake.set()
         try:
-            async with asyncio.timeout(ANSWER_WITHIN):
+            async with asyncio.timeout(self._line.times.answer):
                 answer = await future
         except TimeoutError:
-            reason = self._line.reason or f"no answer within {ANSWER_WITHIN:g} s"
+            reason = self._line.reason or f"no answer within {self._line.times.answer:g} s"
             raise StoreUnavailable(f"the store does not answer ({reason})") from None
         if isinstance(answer, Failed):
             raise StoreUnavailable(f"the store has answered an error: {answer.text}")
@@ -59,18 +63,27 @@ class Calls:
                 await self._wake.wait()
                 continue
             try:
-                async with asyncio.timeout(ANSWER_WITHIN):
+                async with asyncio.timeout(self._line.times.answer):
                     wire = await self._line.connected()
                     answers = await wire.ask([question for question, _ in batch])
             except (TimeoutError, Unanswered, Unwilling) as error:
                 self._line.failed(error)
                 self._waiting.extendleft(reversed(batch))
                 await self._line.wait_to_retry()
+            except Exception as error:  # noqa: BLE001 - one question must not stop the others
+                log_event(ERROR, "store_failed", _DEFECT, call="ask", exc_info=error)
+                self._line.drop()
+                self._answer(batch, [Failed(_DEFECT)] * len(batch))
             else:
                 self._line.answered()
-                for (_, future), answer in zip(batch, answers, strict=True):
-                    if not future.done():
-                        future.set_result(answer)
+                self._answer(batch, answers)
+
+    def _answer(
+        self, batch: list[tuple[Question[Any], asyncio.Future[Any]]], answers: Sequence[Any]
+    ) -> None:
+        for (_, future), answer in zip(batch, answers, strict=True):
+            if not future.done():
+                future.set_result(answer)
 
     def _take(self) -> list[tuple[Question[Any], asyncio.Future[Any]]]:
         """Take the next questions of tasks that still wait."""

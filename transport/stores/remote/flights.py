@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from statistics import median
 
 from transport.protocol.codec import Payload
 from transport.protocol.journal import Heal, Refusal, Step, Write
 from transport.stores.journaled import Failed, Outcome, Source
-from transport.stores.remote.line import ANSWER_WITHIN, Line
+from transport.stores.remote.line import Line
 from transport.stores.remote.wire import Unanswered, Unwilling
 from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 
@@ -26,9 +27,6 @@ MAX_BYTES = 512 * 1024
 MAX_PAYLOADS = 3000
 """The same for messages."""
 
-SLOW = 1.0
-"""Seconds after which a flight is slow."""
-
 _KEPT_TIMES = 101
 
 
@@ -37,22 +35,22 @@ class Flights:
 
     Args:
         line: the connection; nobody else uses it.
+        clock: returns seconds, finer than an event loop's may be.
 
     Attributes:
         fenced: writes that were refused because another process has claimed the session.
         healed: sessions that were restored.
     """
 
-    def __init__(self, line: Line) -> None:
+    def __init__(self, line: Line, clock: Callable[[], float]) -> None:
         self.fenced = 0
         self.healed = 0
         self._line = line
+        self._clock = clock
         self._dirty: dict[str, Source] = {}
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._began: float | None = None
-        self._slow: asyncio.TimerHandle | None = None
         self._is_slow = False
         self._times: deque[float] = deque(maxlen=_KEPT_TIMES)
         line.reconnecting = self._wake.set
@@ -87,13 +85,13 @@ class Flights:
                 self._wake.clear()
                 self._idle.set()
                 continue
-            began = loop.time()
-            slow = loop.call_later(SLOW, self._note_slow)
+            began = self._clock()
+            slow = loop.call_later(self._line.times.slow, self._note_slow)
             try:
                 outcomes = await self._carry(flight)
             finally:
                 slow.cancel()
-            self._times.append(loop.time() - began)
+            self._times.append(self._clock() - began)
             self._note_quick()
             for (source, write), outcome in zip(flight, outcomes, strict=True):
                 self._deliver(source, write, outcome)
@@ -120,15 +118,27 @@ class Flights:
         writes = [(source.id, write) for source, write in flight]
         while True:
             try:
-                async with asyncio.timeout(ANSWER_WITHIN):
+                async with asyncio.timeout(self._line.times.answer):
                     wire = await self._line.connected()
                     outcomes = await wire.write(writes) if writes else []
             except (TimeoutError, Unanswered, Unwilling) as error:
                 self._line.failed(error)
+            except Exception as error:  # noqa: BLE001 - one session must not stop the others
+                return await self._carry_alone(flight, error)
             else:
                 self._line.answered()
                 return list(outcomes)
             await self._line.wait_to_retry()
+
+    async def _carry_alone(
+        self, flight: list[tuple[Source, Write]], error: Exception
+    ) -> list[Outcome]:
+        """Write each by itself, because a defect of this package kept the flight from leaving."""
+        self._line.drop()
+        if len(flight) > 1:
+            return [outcome for each in flight for outcome in await self._carry([each])]
+        log_event(ERROR, "store_failed", "a defect of this package", call="write", exc_info=error)
+        return [Failed(f"{type(error).__name__} in this package")]
 
     def _deliver(self, source: Source, write: Write, outcome: Outcome) -> None:
         if outcome is Refusal.FENCED:
@@ -159,8 +169,9 @@ class Flights:
             log_event(
                 WARNING,
                 "store_slow",
-                f"it has not stored within {SLOW:g} s what the sessions wrote, which their clients "
-                "do not see before: look at the load of its server, and at the network to it",
+                f"it has not stored within {self._line.times.slow:g} s what the sessions wrote, "
+                "which their clients do not see before: look at the load of its server, and at the "
+                "network to it",
             )
 
     def _note_quick(self) -> None:

@@ -16,14 +16,10 @@ from collections.abc import Callable
 from transport.errors import StoreUnavailable
 from transport.stores.journaled import Owner
 from transport.stores.remote.calls import Calls
-from transport.stores.remote.server import LEASE, Server
+from transport.stores.remote.server import Server
+from transport.stores.remote.times import Times
 from transport.stores.remote.wire import GiveUp, Renew
 from transport.telemetry.log import ERROR, INFO, WARNING, log_event
-
-RENEWAL = 0.5
-"""Seconds between renewals."""
-UNREACHABLE = 15.0
-"""Seconds without an answer after which clients should look for another process."""
 
 _SUSPENDED = "this process was stopped, or a handler blocks its event loop"
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
@@ -41,12 +37,16 @@ class Lease:
         calls: asks the server.
         server: learns what renewals show of the server.
         clock: returns seconds; see `read_clock`.
+        times: of the lease.
 
     Attributes:
         is_gone: whether a renewal has failed since the lease lapsed.
     """
 
-    def __init__(self, calls: Calls, server: Server, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, calls: Calls, server: Server, clock: Callable[[], float], times: Times
+    ) -> None:
+        self._times = times
         self.is_gone = False
         self._calls = calls
         self._server = server
@@ -78,8 +78,13 @@ class Lease:
     async def run(self) -> None:
         """Renew the lease, until the task is cancelled."""
         while True:
-            await asyncio.sleep(RENEWAL)
-            await self._renew()
+            await asyncio.sleep(self._times.renewal)
+            try:
+                await self._renew()
+            except Exception as error:  # noqa: BLE001 - without renewals all sessions would be lost
+                log_event(
+                    ERROR, "store_failed", "a defect of this package", call="renew", exc_info=error
+                )
 
     async def give_up(self) -> None:
         """End the lease, so that others need not wait for its end.
@@ -107,21 +112,16 @@ class Lease:
             self.is_gone = self._has_told_lapse
             return
         self._check_lapse()
-        if self._clock() >= sent + LEASE:
+        if self._clock() >= sent + self._times.lease:
             self._reason = _SUSPENDED  # this renewal may have ended already, too
             return
         is_first, was_lapsed = self._until is None, self._has_told_lapse
-        self._until = sent + LEASE
+        self._until = sent + self._times.lease
         self.is_gone = self._has_told_lapse = False
         self._reason = ""
         self._set_timers()
         is_explained = is_first or was_lapsed or self._losses != self._server.losses
         self._losses = self._server.losses
-        has_lost = not (renewal.had_lease or is_explained) or renewal.birth.since is None
-        if has_lost:
-            await self._server.restore(self._calls)
-        else:
-            self._server.observe(renewal.birth)
         assert self._owner is not None
         if was_lapsed:
             log_event(INFO, "store_back")
@@ -129,16 +129,18 @@ class Lease:
         if self._has_told_unreachable:
             self._has_told_unreachable = False
             self._owner.reachable()
-        if has_lost:
-            self._server.note_loss()
+        if renewal.birth.since is None or not (renewal.had_lease or is_explained):
+            await self._server.lost(self._calls, renewal.birth)
+        else:
+            self._server.observe(renewal.birth)
 
     def _set_timers(self) -> None:
         """Watch for the end of the lease, which may come while an answer is awaited."""
         self.stop_timers()
         loop = asyncio.get_running_loop()
         self._timers += [
-            loop.call_later(LEASE, self._check_lapse),
-            loop.call_later(UNREACHABLE, self._tell_unreachable),
+            loop.call_later(self._times.lease, self._check_lapse),
+            loop.call_later(self._times.unreachable, self._tell_unreachable),
         ]
 
     def _check_lapse(self) -> None:
@@ -149,8 +151,8 @@ class Lease:
         log_event(
             WARNING,
             "store_gone",
-            f"no answer for {LEASE:g} s, so that other processes may claim the sessions of this "
-            "one; its handlers get no message until there is an answer: "
+            f"the store has not renewed the lease of this process for {self._times.lease:g} s, so "
+            "that others may claim its sessions; its handlers get no message until then: "
             f"{self._reason or _SUSPENDED}",
         )
         assert self._owner is not None
@@ -161,8 +163,9 @@ class Lease:
         log_event(
             ERROR,
             "store_unreachable",
-            f"no answer for {UNREACHABLE:g} s: the clients are told to connect again, in case "
-            f"another process reaches the server of the store: {self._reason or _SUSPENDED}",
+            f"for {self._times.unreachable:g} s now: the clients are told to connect again, "
+            "in case another process reaches the server of the store: "
+            f"{self._reason or _SUSPENDED}",
         )
         assert self._owner is not None
         self._owner.unreachable()

@@ -6,10 +6,8 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 
+from transport.stores.remote.times import Times
 from transport.stores.remote.wire import Greeting, Unanswered, Unwilling, Wire
-
-ANSWER_WITHIN = 3.0
-"""Seconds for an answer of the server, a connection included: half of a lease."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two attempts to connect, at first and at most. Many processes that lose a server
@@ -22,6 +20,7 @@ class Line:
     Args:
         wire: the connection.
         greeted: called after each connection, before anything else is asked over it.
+        times: how long an answer may take.
 
     Attributes:
         is_stale: whether it should connect again though it works.
@@ -30,7 +29,13 @@ class Line:
         reason: why it does not work; "" while it does.
     """
 
-    def __init__(self, wire: Wire, greeted: Callable[[Line, Wire, Greeting], Awaitable[None]]):
+    def __init__(
+        self,
+        wire: Wire,
+        greeted: Callable[[Line, Wire, Greeting], Awaitable[None]],
+        times: Times,
+    ) -> None:
+        self.times = times
         self.is_stale = False
         self.reconnecting: Callable[[], None] = _do_nothing
         self.run = ""
@@ -73,7 +78,7 @@ class Line:
     def failed(self, error: TimeoutError | Unanswered | Unwilling) -> None:
         """End the connection, because it failed."""
         self.drop()
-        self.reason = str(error) or f"no answer within {ANSWER_WITHIN:g} s"
+        self.reason = str(error) or f"no answer within {self.times.answer:g} s"
 
     async def wait_to_retry(self) -> None:
         """Wait until the next attempt is due: the first at once, later ones ever more rarely."""

@@ -22,8 +22,9 @@ from transport.stores.journaled import (
 from transport.stores.remote.calls import Calls
 from transport.stores.remote.flights import Flights
 from transport.stores.remote.lease import Lease, read_clock
-from transport.stores.remote.line import ANSWER_WITHIN, Line
+from transport.stores.remote.line import Line
 from transport.stores.remote.server import Server
+from transport.stores.remote.times import Times
 from transport.stores.remote.wire import (
     Begin,
     Locate,
@@ -35,9 +36,6 @@ from transport.stores.remote.wire import (
     Unwilling,
     Wire,
 )
-
-LOOK_AGAIN = 1.0
-"""Seconds between two looks at a process that seems to be gone: two renewals of its lease."""
 
 T = TypeVar("T")
 
@@ -51,6 +49,7 @@ class RemoteStore:
         calls: for everything else.
         secret: the key of the tokens; by default one that the server keeps.
         clock: returns seconds; see `read_clock`.
+        times: how long the server is waited for, and trusted.
     """
 
     def __init__(
@@ -61,16 +60,19 @@ class RemoteStore:
         *,
         secret: bytes | None = None,
         clock: Callable[[], float] = read_clock,
+        times: Times = Times(),
     ) -> None:
+        self._times = times
         self._name = name
-        self._server = Server(clock, self._lost, secret)
-        self._journal_line = Line(journal, self._server.greeted)
-        self._calls_line = Line(calls, self._server.greeted)
+        self._server = Server(clock, self._lost, secret, times)
+        self._journal_line = Line(journal, self._server.greeted, times)
+        self._calls_line = Line(calls, self._server.greeted, times)
         self._server.lines = (self._journal_line, self._calls_line)
-        self._flights = Flights(self._journal_line)
+        self._flights = Flights(self._journal_line, clock)
         self._calls = Calls(self._calls_line)
-        self._lease = Lease(self._calls, self._server, clock)
+        self._lease = Lease(self._calls, self._server, clock, times)
         self._owner: Owner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._takeovers = 0
 
@@ -80,6 +82,11 @@ class RemoteStore:
     def name(self) -> str:
         """See `JournaledStore`."""
         return self._name
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has been started, and not been stopped."""
+        return bool(self._tasks)
 
     @property
     def secret(self) -> bytes:
@@ -109,7 +116,10 @@ class RemoteStore:
 
     async def start(self, owner: Owner) -> None:
         """See `JournaledStore.start`."""
+        if self._tasks:
+            return
         self._owner = owner
+        self._loop = asyncio.get_running_loop()
         try:
             for line in (self._calls_line, self._journal_line):
                 await _connect(line)
@@ -118,7 +128,7 @@ class RemoteStore:
             ]
             await self._lease.start(owner)
         except BaseException:
-            self._end()
+            self.close()
             raise
         self._tasks.append(asyncio.create_task(self._lease.run()))
 
@@ -126,19 +136,21 @@ class RemoteStore:
         """See `JournaledStore.stop`."""
         try:
             with suppress(TimeoutError):
-                async with asyncio.timeout(ANSWER_WITHIN):
+                async with asyncio.timeout(self._times.answer):
                     await self._flights.wait_idle()
             if self._tasks:
                 self._tasks.pop().cancel()  # the renewals
                 with suppress(StoreUnavailable):
                     await self._lease.give_up()
         finally:
-            self._end()
+            self.close()
 
-    def _end(self) -> None:
-        self._lease.stop_timers()
-        for task in self._tasks:
-            task.cancel()
+    def close(self) -> None:
+        """See `JournaledStore.close`."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._lease.stop_timers()
+            for task in self._tasks:
+                task.cancel()
         self._tasks.clear()
         self._journal_line.drop()
         self._calls_line.drop()
@@ -174,7 +186,7 @@ class RemoteStore:
         sign = await self._ask(Look(home))
         if sign.lease is not None and not sign.is_subscribed:
             before = sign
-            await asyncio.sleep(LOOK_AGAIN)
+            await asyncio.sleep(self._times.look)
             sign = await self._ask(Look(home))
             is_silent = not sign.is_subscribed and sign.lease == before.lease
         else:
@@ -191,7 +203,7 @@ class RemoteStore:
 
     async def begin_grace(self) -> None:
         """See `JournaledStore.begin_grace`."""
-        await self._server.restore(self._calls)
+        await self._server.begin_grace(self._calls)
 
     async def _ask(self, question: Question[T]) -> T:
         if self._lease.is_gone:
@@ -211,7 +223,7 @@ async def _connect(line: Line) -> None:
         RuntimeError: see `Wire.check`.
     """
     try:
-        async with asyncio.timeout(ANSWER_WITHIN):
+        async with asyncio.timeout(line.times.answer):
             wire = await line.connected()
             await wire.check()
     except (TimeoutError, Unanswered, Unwilling) as error:

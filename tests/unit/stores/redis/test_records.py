@@ -25,8 +25,8 @@ IMAGE = Image(
     hub="app:chat",
     born=1_796_057_013_291_054,
     seen=1_796_057_013_291,
-    run="r" * 40,
-    epoch="e" * 40,
+    run="r" * 16,
+    epoch="e" * 16,
     holder="client0123456789",
 )
 
