@@ -11,11 +11,11 @@ import redis.asyncio
 
 from tests.support.servers.redis import RedisServer
 from transport.bus.interface import Receiver
-from transport.bus.redis.connections import PoolConnections
 from transport.bus.redis.keys import Keys
 from transport.bus.redis.redis_bus import RedisBus
 from transport.bus.shared import Joined, SharedStore
 from transport.limits import Limits
+from transport.stores.redis.connections import Connections
 
 LEASE = 6000
 """Milliseconds that a lease lasts."""
@@ -86,7 +86,7 @@ class RedisProcesses:
 
     def make(self) -> RedisBus:
         """Return the bus of a new process."""
-        connections = PoolConnections.from_url(self._server.url)
+        connections = Connections(self._server.url)
         return self._bus(connections, self.keys, self.keys.new_name(), b"s" * 32)
 
     @asynccontextmanager

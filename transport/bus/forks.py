@@ -39,18 +39,6 @@ def silence_in_child(one: HasFile) -> None:
     _silenced.add(one)
 
 
-def silence(one: HasFile) -> None:
-    """Close a file that belongs to others, as `silence_in_child` does, in this process.
-
-    Raises:
-        OSError: the system has no room for another file.
-    """
-    if (number := one.fileno()) >= 0:
-        nothing = os.open(os.devnull, os.O_RDWR)
-        os.dup2(nothing, number, inheritable=False)
-        os.close(nothing)
-
-
 def _close_all() -> None:
     for one in _sockets:
         with contextlib.suppress(OSError):
@@ -59,7 +47,10 @@ def _close_all() -> None:
     _sockets.clear()
     for each in _silenced:
         with contextlib.suppress(OSError):
-            silence(each)
+            if (number := each.fileno()) >= 0:
+                nothing = os.open(os.devnull, os.O_RDWR)
+                os.dup2(nothing, number, inheritable=False)
+                os.close(nothing)
     _silenced.clear()
 
 

@@ -25,8 +25,8 @@ from transport.bus.interface import NotReached, Pipe
 from transport.bus.items import Answer, Call, Cancel, Item
 from transport.bus.redis import census, finder, peer, redis_bus, subscription
 from transport.bus.redis import connections as redis_connections
-from transport.bus.redis.connections import PoolConnections
 from transport.bus.redis.redis_bus import RedisBus
+from transport.stores.redis.connections import Connections
 
 DEADLINE = 30.0
 
@@ -154,7 +154,7 @@ async def test_subscription_that_is_silent_is_renewed(
         joined(processes) as (a, seen_a),
     ):
         b, seen_b = processes.make(), Log()
-        proxied = PoolConnections.from_url(f"redis://127.0.0.1:{proxy.port}/0")
+        proxied = Connections(f"redis://127.0.0.1:{proxy.port}/0")
         b._subscription._line._connections = proxied
         async with processes.leased(b.name):
             await b.start(seen_b)
@@ -472,6 +472,23 @@ async def test_redis_that_lost_its_data_kills_nobody(redis_server: RedisServer) 
         assert _ended(sa) == _ended(sb) == []
         async with joined(RedisProcesses(redis_server)) as (c, _):
             await poll(lambda: c.peers == {a.name, b.name})
+
+
+async def test_redis_that_was_demoted_is_connected_to_again(tmp_path: Path) -> None:
+    """What it refuses then is done once another one, or itself, takes it."""
+    async with (
+        running_redis(tmp_path) as server,
+        server.client() as client,
+        two(RedisProcesses(server)) as (a, _, b, seen),
+    ):
+        line = a._commands._line
+        first = line._connection
+        await client.replicaof("127.0.0.1", "1")
+        await poll(lambda: line._connection is not first)
+        await client.replicaof("NO", "ONE")
+        await a.look()
+        (await until_open(a, b.name)).send(Cancel(1))
+        await seen.until(lambda: Cancel(1) in seen.items)
 
 
 async def test_start_without_redis_fails_and_can_be_repeated(tmp_path: Path) -> None:

@@ -35,8 +35,8 @@ some 16 processes may send to one at their full rate."""
 PIECE = 2**18
 """Bytes of a message, about; a longer item is sent in pieces."""
 
-_OVERHEAD = 16
-"""Bytes of a part beside its item, about."""
+_OVERHEAD = 128
+"""Bytes that a part takes beside its item, about: in memory, which is what the bounds are for."""
 
 
 class Owner(Protocol):

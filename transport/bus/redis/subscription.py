@@ -9,12 +9,8 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 
 from transport.bus.redis.commands import Commands, pack
-from transport.bus.redis.connections import (
-    ANSWER_WITHIN,
-    Connections,
-    Reconnecting,
-    until_one_ends,
-)
+from transport.bus.redis.connections import ANSWER_WITHIN, Reconnecting, until_one_ends
+from transport.stores.redis.connections import Connections
 
 SILENT_TICKS = 2
 """Ticks of a second without any message, after one that a process has sent to itself."""
