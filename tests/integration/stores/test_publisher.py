@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from tests.support.servers.redis import RedisServer
+from tests.support.servers.redis import RedisServer, running_redis
 from tests.unit.server.topics.test_log_reader import Taker
 from transport import Limits
 from transport.bus.redis_store import RedisStore
@@ -30,6 +31,10 @@ class Watched(Taker):
         has_taken = super().offer(entry)
         self.changed.changed()
         return has_taken
+
+    def reset(self) -> None:
+        super().reset()
+        self.changed.changed()
 
 
 @asynccontextmanager
@@ -76,6 +81,32 @@ async def test_messages_reach_members_over_cut_connections(redis_server: RedisSe
     for writer in "pab":
         mine = [each for each in members[0].got if str(each)[1] == writer]
         assert mine == [f'"{writer}{number}"' for number in range(200)]
+
+
+async def test_store_that_went_back_loses_nothing_silently(tmp_path: Path) -> None:
+    """It restarts with older data. Who has missed what it lost is reset by the next message."""
+    changed = Waiters()
+    current, late = Watched(changed), Watched(changed)
+    async with (
+        asyncio.timeout(WITHIN),
+        running_redis(tmp_path) as server,
+        running(server.url) as one,
+        running(server.url) as other,
+        Publisher(RedisStore(server.url), hub="chat") as publisher,
+    ):
+        await one.join("g/lobby", current)
+        await publisher.group("lobby").send("kept")
+        await changed.until(lambda: current.got == ['"kept"'])
+        late.at = current.cursor
+        await server.save()
+        await publisher.group("lobby").send("lost")
+        await changed.until(lambda: current.got == ['"kept"', '"lost"'])
+        await server.restart(keep=True)
+        other.resume("g/lobby", late, has_taken=True)
+        await publisher.group("lobby").send("new")
+        await changed.until(lambda: len(current.got) == 3 and late.resets == 1)
+    assert (current.got, current.resets) == (['"kept"', '"lost"', '"new"'], 0)
+    assert late.got == []
 
 
 async def test_publisher_dismisses_users_of_all_processes(redis_server: RedisServer) -> None:

@@ -321,7 +321,7 @@ class LogReader:
         """Offer an entry of the store to a member that was behind."""
         if follower.joined is not None:
             return
-        if follower.member.cursor < max(self._lost, entry.follows):
+        if follower.member.cursor < max(self._lost, entry.lowest_cursor):
             self._reset(follower)  # what it misses is not in the store
         else:
             self._offer(follower, entry)
