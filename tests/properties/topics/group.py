@@ -225,6 +225,7 @@ class Run:
                 one.topics.leave(session.topic, session)
                 one.sessions.remove(session)
                 session.restore()
+                session.came_with = session.cursor
                 other = session.process = self.random.choice(others)
                 other.sessions.append(session)
                 has_taken = session.stored.has_taken or self.random.random() < 0.5
@@ -290,7 +291,7 @@ class Run:
             due = {each for topic, each in surviving if topic == session.topic}
             reader = session.process.topics._readers._readers[session.topic]
             assert isinstance(reader, WatchedReader)
-            due |= reader.saw
+            due |= {each for each, at in reader.saw.items() if at > session.came_with}
             for message in got:
                 due |= self.told.get(message, set())
             for message in due - set(got):

@@ -48,6 +48,8 @@ class Session:
         self.now = Record()
         self.base = 0
         """The cursor with which it began."""
+        self.came_with = 0
+        """The cursor with which it came to its process."""
         self.was_reset = False
         self.moved_at = 0.0
         self.has_joined = False
@@ -97,10 +99,10 @@ class WatchedReader(LogReader):
 
     def __init__(self, ask: Callable[[], None]) -> None:
         super().__init__(ask)
-        self.saw: set[Message] = set()
+        self.saw: dict[Message, int] = {}
 
     def _take(self, entry: Entry) -> None:
-        self.saw.add((entry.writer, entry.serial))
+        self.saw.setdefault((entry.writer, entry.serial), entry.number)
         super()._take(entry)
 
 

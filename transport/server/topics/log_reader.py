@@ -303,13 +303,13 @@ class LogReader:
         self._position = max(self._position, self.newest, reading.position)
         self.newest = max(self.newest, reading.last)
         self.is_live = True
+        for follower in [each for each in self._behind if each.joined is not None]:
+            del self._behind[follower]
+            self._begin(follower)
         for follower in behind:
             if follower not in self._behind:
                 continue
-            if follower.joined is not None:
-                del self._behind[follower]
-                self._begin(follower)
-            elif follower.member.cursor < self._lost:
+            if follower.member.cursor < self._lost:
                 self._reset(follower)
             elif read.arrived is not None:
                 del self._behind[follower]
@@ -321,7 +321,7 @@ class LogReader:
         """Offer an entry of the store to a member that was behind."""
         if follower.joined is not None:
             return
-        if follower.member.cursor < max(self._lost, entry.follows):
+        if follower.member.cursor < max(self._lost, entry.lowest_cursor):
             self._reset(follower)  # what it misses is not in the store
         else:
             self._offer(follower, entry)

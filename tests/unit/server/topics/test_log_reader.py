@@ -124,6 +124,22 @@ def test_member_that_joins_gets_what_is_published_later() -> None:
     assert bench.is_at_rest
 
 
+def test_member_that_joins_during_a_read_delays_no_other() -> None:
+    """A read for it alone would not have what the others still wait for."""
+    bench = Bench()
+    bench.publish("0", arrives=False)
+    first, second = bench.member(), Taker(None)
+    bench.reader.subscribed()
+    after = bench.reader.begin_read()
+    assert after is not None
+    reading = read(bench.log, after, 1, bench.time)
+    bench.reader.join(second)
+    bench.reader.read(reading)
+    assert bench.is_at_rest
+    bench.publish("1")
+    assert (first.got, second.got) == (["1"], ["1"])
+
+
 def test_member_joins_live_reader_without_a_read() -> None:
     bench = Bench()
     bench.member()
