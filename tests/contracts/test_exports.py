@@ -77,9 +77,9 @@ SURFACES = {
     """,
     transport.HubStatistics: """
         (sessions, connections, opened, resets, refused, sent, received, replayed, memory,
-        memory_reached, processes)
+        memory_reached, processes, store)
         connections memory memory_reached opened processes received refused replayed resets sent
-        sessions
+        sessions store
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, verify, proxy,
