@@ -230,7 +230,6 @@ class Process:
                 session.healed(image)
                 self._must_heal = False
                 self._proven(session)
-                self.world.healed()
             case End():
                 session.show_end()
             case Release():
@@ -245,6 +244,7 @@ class Process:
     def _proven(self, session: ServerSession) -> None:
         if not self.is_lapsed:
             self._has_lapsed = session.paused = False
+            self.world.proven(self)
 
     def _refused(self, write: Write, refusal: Refusal) -> None:
         match refusal:

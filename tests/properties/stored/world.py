@@ -65,6 +65,8 @@ class World:
         """Whether the store has lost something that its home has not healed."""
         self._is_lossy = False
         """Whether it has lost what no living home knows."""
+        self._is_forked = False
+        """Whether a home goes on though a later one was killed, of which the store has lost all."""
         self._was_flushed = self._was_reset = self._may_close = False
         for _ in range(PROCESSES):
             self._start()
@@ -113,7 +115,7 @@ class World:
         assert number == self._next[process], f"{number} instead of {self._next[process]}"
         self._next[process] += 1
         # After two losses, two homes may take themselves for the last for a moment.
-        is_told = number in self.page.handled and process is self._home()
+        is_told = number in self.page.handled and process is self._home() and not self._is_forked
         assert not is_told, f"{number} is handed out, and told as handled"
         self._handed[number] = self._handed.get(number, 0) + 1
         if not self._is_lossy:
@@ -140,9 +142,12 @@ class World:
         if not image.closing and session.state is not SessionState.OPEN:
             self._may_close = True
 
-    def healed(self) -> None:
-        """Note that the home has proven that the store has everything."""
+    def proven(self, process: Process) -> None:
+        """Note that a home has proven that the store has everything of it."""
         self._is_lost = False
+        newest = max(each.fence for each in self._next)
+        if process.fence < newest:
+            self._is_forked = self._is_lossy = True
 
     def check_may_reset(self, reason: ResetReason) -> None:
         assert self._is_lossy, f"reset ({reason}) though nothing was lost"
@@ -378,7 +383,7 @@ class World:
     def _check_fates(self) -> None:
         page = self.page
         told = page.not_handled.intersection(self._handed)
-        assert not told, f"told as not handled, and handed out: {told}"
+        assert self._is_forked or not told, f"told as not handled, and handed out: {told}"
         if page.reset is not None:
             is_own = self._was_reset and page.reset.reason is ResetReason.SHUTDOWN
             assert is_own or self._is_lossy, page.reset
