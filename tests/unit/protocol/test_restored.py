@@ -154,12 +154,3 @@ def test_part_of_a_message_is_kept_until_it_is_handled() -> None:
     assert store(session).partial == 0
     session.send('"d"')
     assert store(session, force=True).partial == 1
-
-
-def test_session_whose_messages_are_lost_is_reset() -> None:
-    """RES-5: its marks are whole, so what became of the client's messages is known."""
-    session = restored(image(handled=3, acked=1, last=4, payloads=()))
-    assert session.ending is not None
-    reset = session.tombstone().reset_for(2)
-    assert (reset.reason, reset.lost) == (ResetReason.STORE_LOST, [3, 4])
-    assert (reset.handled, reset.in_hand) == (3, 3 + LIMITS.unstored)
