@@ -250,13 +250,14 @@ class Opener:
             if new.image is not None:
                 registry.give_up(record.id, new.image)
             raise
-        attachment = self._attach_new(runner, frame, transport, token, reset)
         record.begun = True
         registry.add(runner)
         log_event(INFO, "opened", channel=record.id, transport=transport.value)
         target = None if frame.target is UNSET else frame.target
         application = self._sessions.application
         runner.start(application, request.scope, visitor.identity.user, now, target)
+        # If that is refused, because the store may have given the session away, it comes again.
+        attachment = self._attach_new(runner, frame, transport, token, reset)
         return self._link(runner, attachment, visitor)
 
     async def attach_begun(
