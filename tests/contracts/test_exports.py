@@ -44,8 +44,8 @@ SURFACES = {
         send_to(channel_id, message) statistics()
     """,
     transport.Channel: """
-        acknowledged(number) close(code, reason) connected flush() id receive() resumed scope
-        send(message) state statistics() transport user wait_closed() wait_connected()
+        acknowledged(number) close(code, reason) connected flush() id partial receive() resumed
+        scope send(message) state statistics() transport user wait_closed() wait_connected()
         wait_disconnected()
     """,
     transport.Group: "add(channel) discard(channel) name send(message)",

@@ -171,6 +171,14 @@ class Journal:
             self._proves_from = self._version + 1_000_000_000
             self._driver.session.paused = True
 
+    def check_lease(self) -> None:
+        """Do as `doubt` if the lease may have ended.
+
+        A process that was stopped finds messages for its handlers before it is told.
+        """
+        if self._state is _State.HELD and self._store.is_lapsed():
+            self.doubt()
+
     def prove(self) -> None:
         """Show by a write of its own that this process still has the session."""
         if self._state is not _State.OVER:

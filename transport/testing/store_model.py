@@ -80,7 +80,8 @@ class StoreModel:
         self._is_paused = False
         self._backlog: deque[Callable[[], None]] = deque()
         self._held: deque[float] = deque()
-        self.connections: set[_Connection] = set()
+        self.connections: dict[_Connection, None] = {}
+        """Those that have not ended, in their order."""
         self._listeners: set[str] = set()
         self.topics = TopicModel()
         self._begin_run()
@@ -119,6 +120,10 @@ class StoreModel:
         What is written later does not wait for them.
         """
         self._held += seconds
+
+    def hold_writes_no_more(self) -> None:
+        """End `hold_writes` for flights that have not begun."""
+        self._held.clear()
 
     def stop(self) -> None:
         """End all connections and refuse new ones, until `restart`."""
@@ -171,8 +176,8 @@ class StoreModel:
         """Accept a connection of a process."""
         if self._is_down:
             raise Unanswered("the connection was refused")
-        connection = _Connection(name, self.connections.discard)
-        self.connections.add(connection)
+        connection = _Connection(name, self.connections.pop)
+        self.connections[connection] = None
         return connection
 
     def listen(self, name: str, is_listening: bool) -> None:
@@ -186,7 +191,7 @@ class StoreModel:
         if connection.is_cut:
             raise Unanswered("the connection has ended")
         answer: asyncio.Future[T] = self._loop.create_future()
-        connection.answers.add(answer)
+        connection.answers[answer] = None
         now = self._loop.time()
         is_lost = is_flight and bool(self._held)
         if is_lost:
@@ -215,7 +220,7 @@ class StoreModel:
         try:
             return await answer
         finally:
-            connection.answers.discard(answer)
+            connection.answers.pop(answer, None)
 
     def _call_at(self, when: float, callback: Callable[..., None], *arguments: Any) -> None:
         """Call a function of the server, which runs also if the process that asked is stopped."""
@@ -298,17 +303,17 @@ class _Connection:
         answers: those that are awaited.
     """
 
-    def __init__(self, name: str, ended: Callable[[_Connection], None]) -> None:
+    def __init__(self, name: str, ended: Callable[[_Connection, None], None]) -> None:
         self.name = name
         self.is_cut = False
         self.last_arrival = 0.0
-        self.answers: set[asyncio.Future[Any]] = set()
+        self.answers: dict[asyncio.Future[Any], None] = {}
         self._ended = ended
 
     def cut(self) -> None:
         """End it: what is awaited is not answered."""
         self.is_cut = True
-        self._ended(self)
+        self._ended(self, None)
         for answer in self.answers:
             _fail(answer, Unanswered("the connection has ended"))
 
