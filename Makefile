@@ -66,6 +66,7 @@ campaign: setup ## Run the full campaigns: shutdowns, hostile clients, workers, 
 		$(BIN)/python -m pytest tests/properties/test_machine.py tests/properties/test_processes.py \
 		tests/properties/test_journal.py $(PYTEST_ARGS)
 	WORKERS=full $(BIN)/python -m pytest tests/integration/workers -rA --timeout 900 $(PYTEST_ARGS)
+	REDIS=full $(BIN)/python -m pytest tests/integration/redis -rA --timeout 1200 $(PYTEST_ARGS)
 	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/properties/test_client_cancellation.py --timeout 900 $(PYTEST_ARGS)
 
 clauses: $(DEV_READY) ## Write docs/clauses.md: the vectors and tests of each clause
