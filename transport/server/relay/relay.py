@@ -177,6 +177,8 @@ class Relay:
             self._joining.cancel()
             for task in self._following:
                 task.cancel()
+            if self._stored is not None:
+                self._stored.store.close()
             resolve(self._has_tried)
             self._calls.stop()
             self._topics.stop()
