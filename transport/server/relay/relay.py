@@ -177,12 +177,12 @@ class Relay:
             self._joining.cancel()
             for task in self._following:
                 task.cancel()
-            if self._stored is not None:
-                self._stored.store.close()
             resolve(self._has_tried)
             self._calls.stop()
             self._topics.stop()
         self._bus.stop()
+        if self._stored is not None:
+            self._stored.store.close()
 
     async def _join(self) -> None:
         """Join the others; try again until that succeeds, as after the disk was full."""
