@@ -21,9 +21,10 @@ from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.redis_buses import RedisProcesses
 from tests.support.servers.redis import RedisServer, running_redis
 from tests.unit.bus.test_unix_bus import Log, forked_child, poll
+from transport.bus import unread
 from transport.bus.interface import NotReached, Pipe
 from transport.bus.items import Answer, Call, Cancel, Item
-from transport.bus.redis import census, finder, peer, redis_bus, subscription
+from transport.bus.redis import census, finder, redis_bus, subscription
 from transport.bus.redis import connections as redis_connections
 from transport.bus.redis.redis_bus import RedisBus
 from transport.stores.redis.connections import Connections
@@ -345,8 +346,8 @@ async def test_pipe_to_process_that_takes_nothing_ends(
     bound: str,
 ) -> None:
     """Memory is bounded however much is sent to a process that is stopped."""
-    monkeypatch.setattr(peer, "MAX_UNREAD", 100_000)
-    monkeypatch.setattr(peer, bound, 0.0)
+    monkeypatch.setattr(unread, "MAX_UNREAD", 100_000)
+    monkeypatch.setattr(unread, bound, 0.0)
     monkeypatch.setattr(redis_bus, "HELLO_WITHIN", 0.05)
     processes = RedisProcesses(redis_server)
     async with processes.stopped() as name, joined(processes) as (a, seen):
