@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.topic_store import ModelStore
 from tests.support.turned_clock import anyio_backend
 from transport import Limits, MemoryStore, TooLarge, Unsendable
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_names import decode_dismissal
 from transport.publisher import Publisher
 from transport.stores.topics.wire import TopicStore
+from transport.testing.topic_model import TopicModel
 
 __all__ = ("anyio_backend",)
 
@@ -22,7 +22,7 @@ class Store:
     """A store with the topics of one hub."""
 
     def __init__(self) -> None:
-        self.model = ModelStore()
+        self.model = TopicModel()
         self.hubs: list[str] = []
 
     def topics(self, hub: str, limits: Limits) -> TopicStore:

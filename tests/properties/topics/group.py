@@ -9,10 +9,10 @@ import asyncio
 import random
 
 from tests.properties.topics.members import TOPICS, Message, Process, Session, WatchedReader
-from tests.support.topic_store import ModelStore
 from transport.protocol.topic_log import Entry, Keep, TopicLog
 from transport.server.topics.log_readers import REACHED_WITHIN
 from transport.stores.topics.writer import GIVE_UP_AFTER
+from transport.testing.topic_model import TopicModel
 
 STEPS = {
     "publish": 40,
@@ -44,11 +44,11 @@ class Run:
         store: made for it.
     """
 
-    def __init__(self, seed: int, store: ModelStore | None = None) -> None:
+    def __init__(self, seed: int, store: TopicModel | None = None) -> None:
         self.random = random.Random(seed)
         random.seed(seed)  # pauses between attempts to connect
         keep = Keep(self.random.choice([4, 30, 1000]), 1 << 20)
-        self.store = store or ModelStore(seed, latency=0.02, keep=keep, room=300)
+        self.store = store or TopicModel(seed, latency=0.02, keep=keep, room=300)
         self.processes = [Process(self) for _ in range(3)]
         self.everybody: list[Session] = []
         self.calls: list[asyncio.Task[None]] = []

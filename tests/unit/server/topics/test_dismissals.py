@@ -8,13 +8,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.topic_store import ModelStore
 from tests.support.turned_clock import anyio_backend
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Keep
 from transport.protocol.topic_names import DISMISSALS
 from transport.server.topics.dismissals import Dismissals
 from transport.server.topics.stored_topics import StoredTopics
+from transport.testing.topic_model import TopicModel
 
 __all__ = ("anyio_backend",)
 
@@ -22,7 +22,7 @@ __all__ = ("anyio_backend",)
 class Process:
     """A process with sessions: for each subject the time of their birth."""
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: TopicModel) -> None:
         self.sessions: dict[str, int] = {}
         self.topics = StoredTopics(store)
         self.dismissals = Dismissals(self.topics, self.end, self.sessions.keys)
@@ -33,7 +33,7 @@ class Process:
 
 
 @asynccontextmanager
-async def running(store: ModelStore) -> AsyncIterator[Process]:
+async def running(store: TopicModel) -> AsyncIterator[Process]:
     """Run a process while the block runs."""
     process = Process(store)
     tasks = [
@@ -51,7 +51,7 @@ async def running(store: ModelStore) -> AsyncIterator[Process]:
 
 
 async def test_sessions_of_a_user_end_in_all_processes() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as one, running(store) as other:
         for process in (one, other):
             process.sessions |= {"ann": store.now(), "bob": store.now()}
@@ -62,7 +62,7 @@ async def test_sessions_of_a_user_end_in_all_processes() -> None:
 
 
 async def test_claim_sees_the_dismissal() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as one:
         born = store.now()
         assert not await one.dismissals.was_dismissed("ann", born)
@@ -74,7 +74,7 @@ async def test_claim_sees_the_dismissal() -> None:
 
 async def test_dismissal_that_comes_late_spares_new_sessions() -> None:
     """The user has signed in again while the subscription was lost."""
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as one, running(store) as other:
         store.silence()
         await one.dismissals.dismiss("ann")
@@ -86,7 +86,7 @@ async def test_dismissal_that_comes_late_spares_new_sessions() -> None:
 
 @pytest.mark.parametrize("fault", ["silence", "cut"])
 async def test_dismissal_during_a_lost_subscription_is_read(fault: str) -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as one, running(store) as other:
         other.sessions["ann"] = store.now()
         getattr(store, fault)()
@@ -97,7 +97,7 @@ async def test_dismissal_during_a_lost_subscription_is_read(fault: str) -> None:
 
 async def test_process_that_missed_dismissals_looks_for_all_its_users() -> None:
     """The log has dropped them, or the store has lost them; the times are kept apart."""
-    store = ModelStore(keep=Keep(1, 1 << 20))
+    store = TopicModel(keep=Keep(1, 1 << 20))
     async with running(store) as one, running(store) as other:
         other.sessions |= {f"user{index}": store.now() for index in range(3)}
         store.silence()
@@ -112,7 +112,7 @@ async def test_process_that_missed_dismissals_looks_for_all_its_users() -> None:
 
 
 async def test_look_is_repeated_until_the_store_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as one:
         one.sessions["ann"] = store.now()
         store.dismissed["ann"] = store.now()
@@ -132,7 +132,7 @@ async def test_look_is_repeated_until_the_store_answers(monkeypatch: pytest.Monk
 
 
 async def test_store_that_is_away_leaves_a_claim_undecided() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as one:
         store.pause()
         with pytest.raises(StoreUnavailable, match="the store does not answer"):
@@ -143,7 +143,7 @@ async def test_store_that_is_away_leaves_a_claim_undecided() -> None:
 
 
 async def test_unknown_kind_of_dismissal_is_looked_up() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as one, running(store) as other:
         other.sessions["ann"] = store.now()
         await one.topics.publish(DISMISSALS, b"\xff", dismisses="ann")

@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from tests.support.topic_store import ModelStore
 from tests.support.turned_clock import anyio_backend
 from tests.unit.server.topics.test_log_reader import Taker
 from transport.errors import StoreUnavailable
 from transport.server.topics.log_readers import ECHO_INTERVAL, REACHED_WITHIN
 from transport.server.topics.stored_topics import StoredTopics
+from transport.testing.topic_model import TopicModel
 
 __all__ = ("anyio_backend",)
 
@@ -24,7 +24,7 @@ USERS = int(os.environ.get("TOPIC_USERS", "2000"))
 
 
 @asynccontextmanager
-async def running(store: ModelStore) -> AsyncIterator[StoredTopics]:
+async def running(store: TopicModel) -> AsyncIterator[StoredTopics]:
     """Run the topics of one process while the block runs."""
     topics = StoredTopics(store)
     task = asyncio.create_task(topics.run())
@@ -37,14 +37,14 @@ async def running(store: ModelStore) -> AsyncIterator[StoredTopics]:
 
 
 @asynccontextmanager
-async def two(store: ModelStore) -> AsyncIterator[tuple[StoredTopics, StoredTopics]]:
+async def two(store: TopicModel) -> AsyncIterator[tuple[StoredTopics, StoredTopics]]:
     async with AsyncExitStack() as stack:
         one = await stack.enter_async_context(running(store))
         yield one, await stack.enter_async_context(running(store))
 
 
 async def test_message_reaches_members_in_all_processes() -> None:
-    async with two(ModelStore()) as (one, other):
+    async with two(TopicModel()) as (one, other):
         near, far = Taker(None), Taker(None)
         await one.join("g/a", near)
         await other.join("g/a", far)
@@ -57,7 +57,7 @@ async def test_message_reaches_members_in_all_processes() -> None:
 async def test_send_returns_when_own_members_have_the_message() -> None:
     """So what is sent to one of them next comes behind it."""
     for seed in range(10):
-        async with two(ModelStore(seed, latency=0.05)) as (one, other):
+        async with two(TopicModel(seed, latency=0.05)) as (one, other):
             member = Taker(None)
             await one.join("g/a", member)
             sending = [asyncio.create_task(other.publish("g/a", str(n))) for n in range(9)]
@@ -68,7 +68,7 @@ async def test_send_returns_when_own_members_have_the_message() -> None:
 
 async def test_everything_after_a_join_reaches_the_member() -> None:
     for seed in range(10):
-        async with two(ModelStore(seed, latency=0.05)) as (one, other):
+        async with two(TopicModel(seed, latency=0.05)) as (one, other):
             sent: list[str] = []
 
             async def publish(topics: StoredTopics = other, sent: list[str] = sent) -> None:
@@ -88,7 +88,7 @@ async def test_everything_after_a_join_reaches_the_member() -> None:
 
 async def test_topics_of_users_cost_one_read_each() -> None:
     """In batches of a thousand; and nothing after, while nothing is published."""
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as topics:
         batches = USERS // 1000
         members = [Taker(store.now()) for _ in range(USERS)]
@@ -108,7 +108,7 @@ async def test_topics_of_users_cost_one_read_each() -> None:
 
 
 async def test_topic_without_members_is_not_subscribed_to() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as topics:
         for _ in range(3):
             first, second = Taker(None), Taker(None)
@@ -125,7 +125,7 @@ async def test_topic_without_members_is_not_subscribed_to() -> None:
 
 
 async def test_topic_whose_last_member_is_reset_is_given_up() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as topics:
         member = Taker(None)
         await topics.join("g/a", member)
@@ -136,7 +136,7 @@ async def test_topic_whose_last_member_is_reset_is_given_up() -> None:
 
 
 async def test_silent_subscription_is_replaced() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with two(store) as (one, other):
         member = Taker(None)
         await one.join("g/a", member)
@@ -172,7 +172,7 @@ async def test_busy_subscription_is_not_replaced() -> None:
 
 
 async def test_lost_read_connection_keeps_the_subscription() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as topics:
         await topics.join("g/a", Taker(None))
         subscription = topics._readers._subscription.connection  # type: ignore[attr-defined]
@@ -183,7 +183,7 @@ async def test_lost_read_connection_keeps_the_subscription() -> None:
 
 
 async def test_publisher_waits_a_bounded_time_for_its_process() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as topics:
         member = Taker(None)
         await topics.join("g/a", member)
@@ -203,7 +203,7 @@ async def test_publisher_waits_a_bounded_time_for_its_process() -> None:
 
 
 async def test_store_that_is_away_makes_no_subscription_wait_for_ever() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as topics:
         member = Taker(None)
         store.pause()
@@ -221,7 +221,7 @@ async def test_store_that_is_away_makes_no_subscription_wait_for_ever() -> None:
 async def test_topic_that_cannot_be_read_resets_its_members(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with two(store) as (one, other):
         member, behind = Taker(None), Taker(None)
         await one.join("g/a", member)
