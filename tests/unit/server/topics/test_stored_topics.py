@@ -149,7 +149,7 @@ async def test_silent_subscription_is_replaced() -> None:
 
 async def test_busy_subscription_is_not_replaced() -> None:
     """The echo waits behind what was published before it."""
-    store = ModelStore()
+    store = TopicModel()
     async with two(store) as (one, other):
         member = Taker(None)
         await one.join("g/a", member)
