@@ -11,6 +11,7 @@ from tests.support.servers.redis import RedisServer
 from transport.bus.redis_store import RedisStore
 from transport.limits import Limits
 from transport.stores.journaled import JournaledStore
+from transport.stores.redis.records import encode_birth, shorten_run
 from transport.stores.remote.times import Times
 
 LIMITS = Limits()
@@ -20,7 +21,7 @@ QUICK = Times().scaled(0.25)
 
 
 def store_of(shared: RedisStore, hub: str) -> JournaledStore:
-    _, store = shared.join(hub, LIMITS)
+    _, store, _ = shared.join(hub, LIMITS)
     assert store is not None
     return store
 
@@ -43,7 +44,7 @@ async def end_grace(server: RedisServer) -> None:
     """Let the data of a server be old."""
     async with server.client() as client:
         info = await client.info("server")
-        await client.set("oc1:born", f"{info['run_id']} 0")
+        await client.set("oc1:born", encode_birth(shorten_run(info["run_id"]), 0))
 
 
 async def stored(server: RedisServer, session_id: str = "one") -> list[str]:

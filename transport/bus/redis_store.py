@@ -45,12 +45,15 @@ class RedisStore(SharedStore):
         """See `SharedStore.join`."""
         from transport.bus.redis.keys import Keys
         from transport.bus.redis.redis_bus import RedisBus
+        from transport.stores.redis.topic_wires import RedisTopics
 
         keys = Keys(hub, self._prefix)
         name = keys.new_name()
         store = self.sessions.connect(hub, limits, name=name)
         # Who can write to the Redis can do anything: its processes share no secret of their own.
-        return Joined(RedisBus(self.sessions.connections, keys, name, b""), store)
+        connections = self.sessions.connections
+        topics = RedisTopics(connections, self.sessions.keys, hub, limits)
+        return Joined(RedisBus(connections, keys, name, b""), store, topics)
 
 
 def _sessions(redis: str | Redis, prefix: str) -> RedisSessions:

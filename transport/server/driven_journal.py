@@ -35,6 +35,10 @@ class DrivenJournal(Protocol):
         """
         ...
 
+    async def saved(self) -> None:
+        """Wait until what there is to store now is stored, or the session has gone."""
+        ...
+
     async def release(self) -> None:
         """Store what there is, and let other processes have the session."""
         ...

@@ -257,6 +257,8 @@ class Opener:
         target = None if frame.target is UNSET else frame.target
         application = self._sessions.application
         runner.start(application, request.scope, visitor.identity.user, now, target)
+        if new.image is not None:
+            self._sessions.on_begun(runner, new.image)
         return self._link(runner, attachment, visitor)
 
     async def attach_begun(

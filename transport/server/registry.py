@@ -80,6 +80,8 @@ class Registry:
         journals: where the sessions are kept so that other processes can go on with them; None if
             they end with this process.
         on_drain: called when the server is told to stop, or the hub stops. Idempotent.
+        on_removed: called with the id of a session that is not here any longer, if other processes
+            may have it.
         opened: how many sessions ever began here.
         taken_over: how many were claimed from another process.
         resets: how many sessions were reset or could not be resumed, by reason.
@@ -103,6 +105,7 @@ class Registry:
         self.is_relayed = False
         self.journals: JournaledStore | None = None
         self.on_drain: Callable[[], None] = lambda: None
+        self.on_removed: Callable[[str], None] = lambda session_id: None
         self.opened = 0
         self.taken_over = 0
         self.resets: Counter[str] = Counter()
@@ -277,6 +280,8 @@ class Registry:
 
     def _remove(self, runner: Runner) -> None:
         del self._runners[runner.session.id]
+        if self.journals is not None:
+            self.on_removed(runner.session.id)
         runner.release()
         self._failing.discard(runner.session.id)
         self.totals.add(counters_of(runner.session))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,8 @@ class Sessions:
 
     Attributes:
         application: see above.
+        on_begun: called with each session that other processes may go on with, and with what the
+            store has of it; its handler has not run yet.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Sessions:
         authenticator: Authenticator,
     ) -> None:
         self.application = application
+        self.on_begun: Callable[[Runner, Image], None] = lambda runner, image: None
         self._registry = registry
         self._limits = limits
         self._admission = admission
@@ -132,6 +136,7 @@ class Sessions:
             runner.driver.notify()
         else:
             runner.start(self.application, request.scope, user, now, resumed=True)
+        self.on_begun(runner, image)
 
     def check_room(self, request: OpeningRequest) -> None:
         """Check that there is memory for one more session.

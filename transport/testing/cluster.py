@@ -34,7 +34,7 @@ class _MemoryWorkers(Workers):
 
     def join(self, hub: str, limits: Limits) -> Joined:
         """See `SharedStore.join`."""
-        return Joined(self._make_bus(hub), None)
+        return Joined(self._make_bus(hub))
 
 
 class _ModelledStore(SharedStore):
@@ -52,7 +52,7 @@ class _ModelledStore(SharedStore):
     def join(self, hub: str, limits: Limits) -> Joined:
         """See `SharedStore.join`."""
         store = self._model.connect(limits)
-        return Joined(self._make_bus(hub, store.name), store)
+        return Joined(self._make_bus(hub, store.name), store, self._model.topics)
 
 
 class Process:

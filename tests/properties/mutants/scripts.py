@@ -59,7 +59,8 @@ SCRIPTS = (
         f"  {_DECIDES}\n  if answer then return answer end\n  redis.call('HSET'",
         "  if not found[2] then return 'gone' end\n  redis.call('HSET'",
     ),
-    ScriptMutant("gap in the log", "if known < 0 then return 'behind' end"),
+    ScriptMutant("gap in the log", "known < 0 or torn", "torn"),
+    ScriptMutant("step on a torn log", "known < 0 or torn", "known < 0"),
     ScriptMutant(
         "stored messages pushed again", "messages + known, messages", "messages, messages"
     ),

@@ -95,6 +95,7 @@ class Relay:
         self._inheritance: Inheritance | None = None
         loop = asyncio.get_running_loop()
         self._has_joined = False
+        self._reading_topics: asyncio.Task[None] | None = None
         self._has_tried = loop.create_future()
         self._joining = loop.create_task(self._join())
 
@@ -124,7 +125,10 @@ class Relay:
     async def publish(self, topic: str, payload: Payload) -> None:
         """Send a message to the members of a topic; see `Topics.publish`."""
         await self._until_joined()
-        await self._topics.publish(topic, payload)
+        if self._stored is not None:
+            await self._stored.topics.publish(topic, payload)
+        else:
+            await self._topics.publish(topic, payload)
 
     async def queries(self) -> Queries:
         """Return what asks the other processes, once they are known.
@@ -158,6 +162,8 @@ class Relay:
         """Leave the other processes: their connections to sessions here end as if cut."""
         if not self._joining.get_loop().is_closed():
             self._joining.cancel()
+            if self._reading_topics is not None:
+                self._reading_topics.cancel()
             resolve(self._has_tried)
             self._calls.stop()
             self._topics.stop()
@@ -171,6 +177,8 @@ class Relay:
                     owner = StoreOwner(self._stored.store, self._registry, self.edge)
                     await self._stored.store.start(owner)
                     owner.started()
+                    loop = asyncio.get_running_loop()
+                    self._reading_topics = loop.create_task(self._stored.topics.run())
                 await self._bus.start(self)
                 self._topics.begin()
                 self._has_joined = True

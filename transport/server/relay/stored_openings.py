@@ -29,6 +29,7 @@ from transport.server.relay.edge_link import EdgeLink
 from transport.server.relay.reservations import opening_key
 from transport.server.relay.stored_homes import StoredHomes, store_unavailable
 from transport.server.sessions import Sessions
+from transport.server.topics.stored_topics import StoredTopics
 from transport.stores.journaled import GRACE, Ended, Found, JournaledStore, Located, Made
 from transport.stores.records import Record
 from transport.stores.tokens import Credential, derive_secret, hash_secret, make_token
@@ -56,11 +57,13 @@ class Stored:
 
     Attributes:
         store: of this process.
+        topics: of the store.
         hub: the name of the hub.
         wraps: whether its sessions are those of a WebSocket application.
     """
 
     store: JournaledStore
+    topics: StoredTopics
     hub: str
     wraps: bool
 

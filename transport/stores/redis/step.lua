@@ -19,9 +19,11 @@ local function step(record, log, at)
   local answer = decide(found, ARGV[at], ARGV[at + 1], ARGV[at + 2])
   if answer then return answer end
   local last, count = ARGV[at + 3], tonumber(ARGV[at + 4])
-  local known = tonumber(found[5]) - tonumber(last) + count -- of the messages, those that are there
-  if known < 0 then return 'behind' end
-  local acked, trim = ARGV[at + 6], tonumber(ARGV[at + 6]) - tonumber(found[6])
+  local stored, base = tonumber(found[5]), tonumber(found[6])
+  local known = stored - tonumber(last) + count -- of the messages, those that are there
+  local torn = redis.call('LLEN', log) ~= stored - base
+  if known < 0 or torn then return 'behind' end
+  local acked, trim = ARGV[at + 6], tonumber(ARGV[at + 6]) - base
   if trim < 0 then acked = found[6] end
   local messages = at + HEAD
   if known < count then

@@ -77,6 +77,18 @@ async def test_rarer_writes_follow_the_steps(stored: Stored) -> None:
     assert stored.write(writes) == {**dict.fromkeys(writes), "unknown": Refusal.GONE}
 
 
+async def test_log_that_expired_is_found_and_healed(stored: Stored) -> None:
+    """As after an outage that was longer than its life: its home still has the messages."""
+    stored.open("one")
+    stored.change("one", 1, step(payloads=("1", "2")))
+    stored.redis.call("PEXPIRE", stored.keys.log("one"), 0)
+    assert stored.change("one", 2, step(first=3, payloads=("3",))) is Refusal.BEHIND
+    healed = replace(IMAGE, version=3, last=3, payloads=("1", "2", "3"))
+    assert stored.change("one", 3, Heal(healed)) is None
+    assert stored.change("one", 4, step(first=4, payloads=("4",), acked=1)) is None
+    assert stored.log("one") == [b"2", b"3", b"4"]
+
+
 # Errors of one session
 
 

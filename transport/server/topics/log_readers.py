@@ -1,0 +1,298 @@
+"""`LogReaders`: subscribes to the topics that have members in a process, and reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from itertools import islice
+
+from transport.protocol.topic_log import Reading
+from transport.server.topics.log_reader import LogReader, Member
+from transport.stores.journaled import Failed
+from transport.stores.topics.line import ANSWER_WITHIN, Pause
+from transport.stores.topics.wire import Arrived, Broken, Echo, Subscribed, TopicStore
+from transport.telemetry.log import ERROR, log_event
+from transport.waiting import Waiters, resolve
+
+MAX_BATCH = 1000
+"""Topics that one command subscribes to or reads."""
+
+ECHO_INTERVAL = 2.0
+"""Seconds after which something must have arrived that this process has sent to itself. A
+subscription can stay open, and silent, at a server that was replaced."""
+
+ARRIVES_WITHIN = 1.0
+"""Seconds after which an entry that was published is read, as it has not arrived."""
+
+REACHED_WITHIN = 5.0
+"""Seconds for which a publisher waits for the members of its process."""
+
+
+class LogReaders:
+    """The readers of one process.
+
+    Args:
+        store: makes the connections.
+    """
+
+    def __init__(self, store: TopicStore) -> None:
+        self._subscription = store.subscribe_wire()
+        self._reads = store.read_wire()
+        self._readers: dict[str, LogReader] = {}
+        self._is_connected = False
+        """Whether topics can be subscribed to."""
+        self._to_subscribe: dict[str, None] = {}
+        self._to_unsubscribe: dict[str, None] = {}
+        self._unconfirmed: Counter[str] = Counter()
+        """How often a topic was subscribed to, and that has not been confirmed."""
+        self._subscribed: set[str] = set()
+        self._changed = asyncio.Event()
+        """Something is to be subscribed to or not any longer."""
+        self._asked: dict[str, None] = {}
+        """The topics that are to be read, the first asked for first."""
+        self._to_read = asyncio.Event()
+        self._waiters = Waiters()
+        self._echo = 0
+        """The number of the last echo that was sent."""
+        self._echoed = 0
+
+    # Members
+
+    async def join(self, topic: str, member: Member) -> None:
+        """Add a member that gets everything that is published after this returns.
+
+        If the caller is cancelled, the member is added nevertheless, or may be.
+        """
+        joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reader(topic).join(member, lambda: resolve(joined))
+        await joined
+
+    def resume(self, topic: str, member: Member, *, has_taken: bool) -> None:
+        """Add a member that gets everything above its cursor; see `LogReader.resume`."""
+        reader = self._reader(topic)
+        reader.resume(member, has_taken=has_taken)
+        self._remove_if_empty(topic, reader)
+
+    def leave(self, topic: str, member: Member) -> None:
+        """Remove a member, if it is one."""
+        if (reader := self._readers.get(topic)) is not None:
+            reader.leave(member)
+            self._remove_if_empty(topic, reader)
+            self._waiters.changed()
+
+    def newest(self, topic: str) -> int:
+        """Return the highest number of a topic that this process knows; 0 for none."""
+        reader = self._readers.get(topic)
+        return 0 if reader is None else reader.newest
+
+    async def reached(self, topic: str, number: int) -> None:
+        """Wait until the members of a topic in this process have everything up to a number.
+
+        Returns after some seconds in any case: they get it once the subscription works again.
+        """
+        loop = asyncio.get_running_loop()
+        last = loop.time() + REACHED_WITHIN
+        while not self._has_reached(topic, number) and loop.time() < last:
+            try:
+                async with asyncio.timeout(ARRIVES_WITHIN):
+                    await self._waiters.until(lambda: self._has_reached(topic, number))
+            except TimeoutError:
+                if (reader := self._readers.get(topic)) is not None:
+                    reader.check()
+
+    def _has_reached(self, topic: str, number: int) -> bool:
+        reader = self._readers.get(topic)
+        return reader is None or reader.has_reached(number)
+
+    def _reader(self, topic: str) -> LogReader:
+        reader = self._readers.get(topic)
+        if reader is None:
+            reader = self._readers[topic] = LogReader(lambda: self._ask(topic))
+            if topic in self._to_unsubscribe:
+                del self._to_unsubscribe[topic]
+                if topic in self._subscribed:
+                    reader.subscribed()
+            else:
+                self._to_subscribe[topic] = None
+                self._changed.set()
+        return reader
+
+    def _remove_if_empty(self, topic: str, reader: LogReader) -> None:
+        if len(reader) or self._readers.get(topic) is not reader:
+            return
+        del self._readers[topic]
+        self._asked.pop(topic, None)
+        if topic in self._to_subscribe:
+            del self._to_subscribe[topic]
+        else:
+            self._to_unsubscribe[topic] = None
+            self._changed.set()
+
+    # The subscription
+
+    async def run(self) -> None:
+        """Subscribe and read, until the task is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_topics())
+            pause = Pause()
+            try:
+                while True:
+                    try:
+                        async with asyncio.timeout(ANSWER_WITHIN):
+                            await self._subscription.connect()
+                        async with asyncio.TaskGroup() as subscribed:
+                            self._connected()
+                            subscribed.create_task(self._receive(pause))
+                            subscribed.create_task(self._change_subscriptions())
+                    except* (TimeoutError, Broken):
+                        self._disconnected()
+                        await pause.wait()
+            finally:
+                self._disconnected()
+
+    def _connected(self) -> None:
+        self._is_connected = True
+        self._to_subscribe = dict.fromkeys(self._readers)
+        self._to_unsubscribe.clear()
+        self._changed.set()
+
+    async def _receive(self, pause: Pause) -> None:
+        """Take what arrives, until the connection breaks."""
+        while True:
+            notice = await self._subscription.receive()
+            pause.reset()
+            match notice:
+                case Arrived(topic, entry):
+                    if (reader := self._readers.get(topic)) is not None:
+                        reader.arrived(entry)
+                        self._offered(topic, reader)
+                case Subscribed(topic):
+                    self._confirmed(topic)
+                case Echo(token):
+                    self._echoed = int(token)
+
+    def _disconnected(self) -> None:
+        self._subscription.drop()
+        self._is_connected = False
+        self._subscribed.clear()
+        self._unconfirmed.clear()
+        self._echoed = self._echo
+        for reader in self._readers.values():
+            reader.unsubscribed()
+
+    def _confirmed(self, topic: str) -> None:
+        self._unconfirmed[topic] -= 1
+        if self._unconfirmed[topic] > 0:
+            return  # it was subscribed to, given up, and subscribed to again
+        del self._unconfirmed[topic]
+        if (reader := self._readers.get(topic)) is not None:
+            self._subscribed.add(topic)
+            reader.subscribed()
+
+    async def _change_subscriptions(self) -> None:
+        """Subscribe to what has members, and no longer to what has none."""
+        while True:
+            await self._changed.wait()
+            if ended := _take(self._to_unsubscribe):
+                self._subscribed.difference_update(ended)
+                await self._subscription.unsubscribe(ended)
+            elif begun := _take(self._to_subscribe):
+                self._unconfirmed.update(begun)
+                await self._subscription.subscribe(begun)
+            else:
+                self._changed.clear()
+
+    # Reading
+
+    def _ask(self, topic: str) -> None:
+        self._asked[topic] = None
+        self._to_read.set()
+
+    async def _read_topics(self) -> None:
+        """Read what the readers ask for. Check in between that the subscription works."""
+        pause = Pause()
+        is_connected = False
+        loop = asyncio.get_running_loop()
+        check_at = loop.time() + ECHO_INTERVAL
+        while True:
+            batch: dict[str, tuple[LogReader, int]] = {}
+            if loop.time() >= check_at:
+                check_at = loop.time() + ECHO_INTERVAL
+                if not self._should_echo():
+                    continue
+            elif not (batch := self._next_reads()):
+                self._to_read.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout_at(check_at):
+                        await self._to_read.wait()
+                continue
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    if not is_connected:
+                        await self._reads.connect()
+                        is_connected = True
+                    if not batch:
+                        await self._reads.echo(str(self._echo))
+                        continue
+                    asked = [(topic, after) for topic, (_, after) in batch.items()]
+                    answers = await self._reads.read(asked)
+            except (TimeoutError, Broken):
+                self._reads.drop()
+                is_connected = False
+                for reader, _ in batch.values():
+                    reader.not_read()
+                if not batch:
+                    self._echoed = self._echo  # it was not sent, perhaps
+                await pause.wait()
+            else:
+                pause.reset()
+                for (topic, (reader, _)), answer in zip(batch.items(), answers, strict=True):
+                    reader.read(_readable(topic, answer))
+                    self._offered(topic, reader)
+
+    def _next_reads(self) -> dict[str, tuple[LogReader, int]]:
+        """Return the readers that read next, each with its cursor, by their topics."""
+        batch: dict[str, tuple[LogReader, int]] = {}
+        for topic in _take(self._asked):
+            reader = self._readers.get(topic)
+            if reader is not None and (after := reader.begin_read()) is not None:
+                batch[topic] = reader, after
+        return batch
+
+    def _should_echo(self) -> bool:
+        """Return whether to send an echo now. Ends the subscription if the last one is missing."""
+        if not self._is_connected or not self._readers:
+            return False
+        if self._echoed < self._echo:
+            self._subscription.drop()
+            return False
+        self._echo += 1
+        return True
+
+    def _offered(self, topic: str, reader: LogReader) -> None:
+        """Wake publishers, and give the topic up if its last member was reset."""
+        self._waiters.changed()
+        self._remove_if_empty(topic, reader)
+
+
+def _take(topics: dict[str, None]) -> list[str]:
+    """Remove and return the first topics, as many as a batch has."""
+    taken = list(islice(topics, MAX_BATCH))
+    for topic in taken:
+        del topics[topic]
+    return taken
+
+
+def _readable(topic: str, answer: Reading | Failed) -> Reading:
+    """Return what was read; nothing if the store cannot read the topic."""
+    if isinstance(answer, Reading):
+        return answer
+    log_event(
+        ERROR,
+        "topic_failed",
+        "the store cannot read this topic: another program may use the same key. Its members miss "
+        f"messages, and are reset. The store's answer: {answer.text}",
+        topic=topic,
+    )
+    return Reading(0, 0)

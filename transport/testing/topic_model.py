@@ -1,0 +1,398 @@
+"""A store of topics with faults, in the test's event loop: `transport.protocol.topic_log` on wires.
+
+Each connection has its commands executed in order, one by one, each after a random time. What was
+sent over a connection that was dropped may be executed late, or not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import random
+from collections import deque
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, cast
+
+from transport.protocol.topic_log import (
+    Entry,
+    Keep,
+    Reading,
+    TopicLog,
+    Unentered,
+    publish,
+    read,
+)
+from transport.stores.journaled import Failed
+from transport.stores.topics.wire import (
+    Answer,
+    Append,
+    Appended,
+    Arrived,
+    Broken,
+    Echo,
+    Notice,
+    Subscribed,
+)
+from transport.waiting import resolve
+
+_BEGINNING = 1_700_000_000_000_000
+
+LIFE = 210.0
+"""Seconds for which a topic is kept after its last publication."""
+
+
+class TopicModel:
+    """A store of topics. Implements `TopicStore`.
+
+    Args:
+        seed: of the random times.
+        latency: seconds for each way of a command, at most.
+        keep: how much is kept of a topic.
+        room: bytes of the answer to a read.
+
+    Attributes:
+        logs: the topics.
+        dismissed: when each subject was dismissed last.
+        commands: how many of each kind were executed.
+        refuses: the error with which all commands are refused; "" for none.
+        broken: topics that cannot be used.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        latency: float = 0.001,
+        keep: Keep | None = None,
+        room: int = 1 << 20,
+    ) -> None:
+        self.random = random.Random(seed)
+        self.latency = latency
+        self.keep = keep or Keep(1000, 1 << 20)
+        self.room = room
+        self.logs: dict[str, TopicLog] = {}
+        self.dismissed: dict[str, int] = {}
+        self.commands: dict[str, int] = {}
+        self.refuses = ""
+        self.broken: set[str] = set()
+        self.entered: list[tuple[str, Entry]] = []
+        """Every entry that was ever made, with its topic."""
+        self.connections: list[Connection] = []
+        self._written: dict[str, float] = {}
+        self.loop = asyncio.get_running_loop()
+        # What it does goes on when the process is gone that has asked for it.
+        self.context = contextvars.copy_context()
+        self._runs = asyncio.Event()
+        self._runs.set()
+        self._offset = 0
+
+    # TopicStore
+
+    def publish_wire(self) -> ModelPublishWire:
+        return ModelPublishWire(self)
+
+    def read_wire(self) -> ModelReadWire:
+        return ModelReadWire(self)
+
+    def subscribe_wire(self) -> ModelSubscribeWire:
+        return ModelSubscribeWire(self)
+
+    # Faults
+
+    def pause(self) -> None:
+        """Execute nothing until `resume`."""
+        self._runs.clear()
+
+    def resume(self) -> None:
+        self._runs.set()
+
+    def cut(self) -> None:
+        """End all connections; what was sent over them may run late."""
+        for connection in list(self.connections):
+            connection.end()
+
+    def silence(self) -> None:
+        """Let nothing arrive over the subscriptions that there are, which stay open."""
+        for connection in self.connections:
+            connection.is_silent = True
+
+    def snapshot(self) -> dict[str, TopicLog]:
+        return dict(self.logs)
+
+    def go_back(self, logs: dict[str, TopicLog]) -> None:
+        """Replace the data by an earlier `snapshot`, as a replica does that takes over.
+
+        All connections end, and what was sent over them and the ones before is not executed.
+        """
+        self.logs = dict(logs)
+        for connection in list(self.connections):
+            connection.kill()
+
+    def flush(self) -> None:
+        """Lose all data. Connections stay, but nothing is left of those that were dropped."""
+        self.logs.clear()
+        self.dismissed.clear()
+        for connection in list(self.connections):
+            if not connection.is_open:
+                connection.kill()
+
+    # The server
+
+    def now(self) -> int:
+        """Return the time in microseconds; no two commands have the same."""
+        self._offset += 1
+        time = asyncio.get_running_loop().time()
+        return _BEGINNING + round(time * 1_000_000) + self._offset
+
+    def log(self, topic: str) -> TopicLog | None:
+        log = self.logs.get(topic)
+        if log is not None and self._written[topic] + LIFE < asyncio.get_running_loop().time():
+            del self.logs[topic]
+            return None
+        return log
+
+    def append(self, append: Append) -> Answer:
+        """Execute a publication."""
+        self._check("publish")
+        topic = append.topic
+        if topic in self.broken:
+            return Failed("WRONGTYPE")
+        now = self.now()
+        log, entry = publish(self.log(topic), append.publication, self.keep, now)
+        if entry is Unentered.EARLY:
+            return entry
+        if isinstance(entry, Entry):
+            self.logs[topic] = log
+            self._written[topic] = asyncio.get_running_loop().time()
+            if append.dismisses is not None:
+                self.dismissed[append.dismisses] = now
+            self.entered.append((topic, entry))
+            self.tell(topic, Arrived(topic, entry))
+        return Appended(log.last, now)
+
+    def read(self, asked: Sequence[tuple[str, int]]) -> list[Reading | Failed]:
+        """Execute a read."""
+        self._check("read")
+        return [
+            Failed("WRONGTYPE")
+            if topic in self.broken
+            else read(self.log(topic), after, self.room, self.now())
+            for topic, after in asked
+        ]
+
+    def tell(self, topic: str, notice: Notice) -> None:
+        """Send a notice to those who are subscribed to a topic."""
+        for connection in self.connections:
+            if topic in connection.topics:
+                connection.send(notice)
+
+    def count(self, kind: str) -> None:
+        self.commands[kind] = self.commands.get(kind, 0) + 1
+
+    def _check(self, kind: str) -> None:
+        if self.refuses:
+            raise Broken(self.refuses)
+        self.count(kind)
+
+    async def ready(self) -> None:
+        """Wait until the next command may be executed."""
+        await asyncio.sleep(self.random.uniform(0.1, 1.0) * self.latency)
+        await self._runs.wait()
+
+
+class Connection:
+    """One connection, as the server has it: it executes one command after the other.
+
+    Attributes:
+        topics: what it is subscribed to; "" is for echoes.
+        is_open: whether the client still has it.
+        is_silent: whether nothing arrives any more, though it stays open.
+    """
+
+    def __init__(self, store: TopicModel) -> None:
+        self.topics: set[str] = set()
+        self.is_open = True
+        self.is_silent = False
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.notices: asyncio.Queue[Notice] = asyncio.Queue()
+        self._store = store
+        self._commands: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
+        self._server: asyncio.Task[None] | None = None
+        self._sent: deque[Callable[[], None]] = deque()
+        self._arrives = 0.0
+        store.connections.append(self)
+
+    def end(self) -> None:
+        """End it. Some of what was sent is executed later."""
+        if self.is_open:
+            for _ in range(self._store.random.randrange(len(self._commands) + 1)):
+                self._commands.pop()
+            self._close()
+
+    def kill(self) -> None:
+        """End it, and execute nothing that is left."""
+        if self._server is not None:
+            self._server.cancel()
+        self._commands.clear()
+        self._close()
+
+    def _close(self) -> None:
+        self.is_open = False
+        self.topics.clear()
+        resolve(self.ended)
+        if not self._commands and self in self._store.connections:
+            self._store.connections.remove(self)
+
+    async def execute(self, *commands: Callable[[], Any]) -> list[Any]:
+        """Send commands; return the answers.
+
+        Raises:
+            Broken: the connection ended, or an answer was an error.
+        """
+        loop = asyncio.get_running_loop()
+        futures: list[asyncio.Future[Any]] = [loop.create_future() for _ in commands]
+        self._commands.extend(zip(commands, futures, strict=True))
+        if self._server is None or self._server.done():
+            self._server = self._store.loop.create_task(self._serve(), context=self._store.context)
+        for future in futures:
+            await self._answer(future)
+        answers = [future.result() for future in futures]
+        for answer in answers:
+            if isinstance(answer, Broken):
+                raise answer
+        return answers
+
+    async def _answer(self, future: asyncio.Future[Any]) -> None:
+        waiting: list[asyncio.Future[Any]] = [future, self.ended]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not future.done():
+            raise Broken("cut")
+
+    async def _serve(self) -> None:
+        while self._commands:
+            await self._store.ready()
+            if self._commands:
+                command, future = self._commands.popleft()
+                try:
+                    answer = command()
+                except Broken as error:
+                    answer = error
+                self._arrive_later(partial(_resolve, future, answer))
+        if not self.is_open and self in self._store.connections:
+            self._store.connections.remove(self)
+
+    def send(self, notice: Notice) -> None:
+        """Let a notice arrive after a while, behind those before it."""
+        if self.is_open and not self.is_silent:
+            self._arrive_later(partial(self.notices.put_nowait, notice))
+
+    def _arrive_later(self, arrive: Callable[[], None]) -> None:
+        loop = asyncio.get_running_loop()
+        delay = self._store.random.uniform(0.1, 1.0) * self._store.latency
+        self._arrives = max(self._arrives, loop.time() + delay)
+        self._sent.append(arrive)
+        loop.call_at(self._arrives, self._arrive, context=self._store.context)
+
+    def _arrive(self) -> None:
+        self._sent.popleft()()
+
+    async def receive(self) -> Notice:
+        """Return the next notice. Raises `Broken` when the connection ends."""
+        arrival = asyncio.ensure_future(self.notices.get())
+        try:
+            waiting: list[asyncio.Future[Any]] = [arrival, self.ended]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if self.ended.done():
+                raise Broken("cut")
+            return arrival.result()
+        finally:
+            arrival.cancel()
+
+
+def _resolve(future: asyncio.Future[Any], answer: Any) -> None:
+    if not future.done():
+        future.set_result(answer)
+
+
+class _Wire:
+    """What the wires of all kinds have."""
+
+    def __init__(self, store: TopicModel) -> None:
+        self.store = store
+        self._connection: Connection | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """The connection. Raises `Broken` without one."""
+        if self._connection is None or not self._connection.is_open:
+            raise Broken("not connected")
+        return self._connection
+
+    async def _connect(self) -> int:
+        assert self._connection is None or not self._connection.is_open
+        await self.store.ready()
+        if self.store.refuses:
+            raise Broken(self.store.refuses)
+        self._connection = Connection(self.store)
+        return self.store.now()
+
+    def drop(self) -> None:
+        if self._connection is not None:
+            self._connection.end()
+
+
+class ModelPublishWire(_Wire):
+    """Implements `PublishWire`."""
+
+    async def connect(self) -> int:
+        return await self._connect()
+
+    async def publish(self, appends: Sequence[Append]) -> Sequence[Answer]:
+        return await self.connection.execute(*(partial(self.store.append, a) for a in appends))
+
+
+class ModelReadWire(_Wire):
+    """Implements `ReadWire`."""
+
+    async def connect(self) -> None:
+        await self._connect()
+
+    async def read(self, asked: Sequence[tuple[str, int]]) -> Sequence[Reading | Failed]:
+        [answer] = await self.connection.execute(partial(self.store.read, asked))
+        return cast("list[Reading | Failed]", answer)
+
+    async def dismissals(self, subjects: Sequence[str]) -> Sequence[int]:
+        def execute() -> list[int]:
+            return [self.store.dismissed.get(subject, 0) for subject in subjects]
+
+        [answer] = await self.connection.execute(execute)
+        return cast("list[int]", answer)
+
+    async def echo(self, token: str) -> None:
+        await self.connection.execute(partial(self.store.tell, "", Echo(token)))
+
+
+class ModelSubscribeWire(_Wire):
+    """Implements `SubscribeWire`."""
+
+    async def connect(self) -> None:
+        await self._connect()
+        self.connection.topics.add("")
+
+    async def subscribe(self, topics: Sequence[str]) -> None:
+        connection = self.connection
+
+        def execute() -> None:
+            self.store.count("subscribe")
+            for topic in topics:
+                connection.topics.add(topic)
+                connection.send(Subscribed(topic))
+
+        await connection.execute(execute)
+
+    async def unsubscribe(self, topics: Sequence[str]) -> None:
+        connection = self.connection
+        await connection.execute(partial(connection.topics.difference_update, topics))
+
+    async def receive(self) -> Notice:
+        return await self.connection.receive()
