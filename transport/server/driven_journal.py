@@ -10,9 +10,11 @@ class DrivenJournal(Protocol):
 
     Attributes:
         epoch: what its clients are told (EPO-1).
+        born: when the session was opened, in microseconds of the store's clock.
     """
 
     epoch: str
+    born: int
 
     @property
     def is_held(self) -> bool:

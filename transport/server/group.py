@@ -8,11 +8,9 @@ from threading import get_ident
 from typing import Any, Protocol
 
 from transport.protocol.frames import Json
+from transport.protocol.topic_names import GROUP
 from transport.server.channel import Channel
 from transport.server.loops import wrong_thread
-
-GROUP_TOPIC = "g/"
-"""What the topic of a group begins with; its name follows."""
 
 
 class Joined:
@@ -77,7 +75,7 @@ class Group:
 
     def __init__(self, name: str, topics: Topics) -> None:
         self.name = name
-        self._topic = GROUP_TOPIC + name
+        self._topic = GROUP + name
         self._topics = topics
         self._members: dict[str, Channel] = {}
 
@@ -128,11 +126,11 @@ class Group:
         if get_ident() != channel._driver.thread:
             raise wrong_thread("group.discard", "channel", is_async=False)
         self._forget(channel)
+        self._topics.leave(self._topic, channel)
 
     def _forget(self, channel: Channel) -> None:
         """Remove a channel whose session is over. For internal use, and so not checked."""
-        if self._members.pop(channel.id, None) is not None:
-            self._topics.leave(self._topic, channel)
+        self._members.pop(channel.id, None)
         if channel._groups is not None:
             channel._groups.discard(self)
 

@@ -14,9 +14,9 @@ from transport.bus.shared import SharedStore
 from transport.limits import Limits
 from transport.protocol.codec import Encoder, encode_sized
 from transport.protocol.frames import Json, TransportKind
+from transport.protocol.topic_names import EVERYONE
 from transport.server.application import Application, Handler
 from transport.server.as_websocket import WebSocketHandler
-from transport.server.audience import EVERYONE
 from transport.server.authentication import Authenticate
 from transport.server.callables import (
     check_authenticate,

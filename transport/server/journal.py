@@ -67,7 +67,7 @@ class Journal:
 
     Attributes:
         id: the public id of the session.
-        epoch: see `DrivenJournal`.
+        epoch, born: see `DrivenJournal`.
     """
 
     __slots__ = (
@@ -90,6 +90,7 @@ class Journal:
         "_touched_at",
         "_under_way",
         "_version",
+        "born",
         "epoch",
         "id",
     )
@@ -103,6 +104,7 @@ class Journal:
     ) -> None:
         self.id = driver.session.id
         self.epoch = image.epoch
+        self.born = image.born
         self._driver = driver
         self._store = store
         self._image = image

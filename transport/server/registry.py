@@ -195,11 +195,22 @@ class Registry:
         assert self.journals is not None
         self.journals.wrote(GivenUp(session_id, image))
 
-    def dismiss(self, subject: str) -> None:
-        """End the sessions of a user (IDN-2)."""
+    def dismiss(self, subject: str, until: int | None = None) -> None:
+        """End the sessions of a user (IDN-2).
+
+        Args:
+            subject: the user.
+            until: only those that were opened until then, by the store's clock in microseconds.
+        """
         for runner in self.runners:
-            if runner.credentials.subject == subject:
+            journal = runner.driver.journal
+            is_later = until is not None and journal is not None and journal.born > until
+            if runner.credentials.subject == subject and not is_later:
                 runner.dismiss()
+
+    def subjects(self) -> set[str]:
+        """Return the users that have sessions here."""
+        return {runner.credentials.subject for runner in self.runners}
 
     def warn_of_other_process(self, epoch: str) -> None:
         """Warn once that a client presented a session of another running process.

@@ -23,6 +23,7 @@ from transport.server.relay.relay import Relay
 from transport.server.relay.stored_openings import Stored
 from transport.server.sessions import Sessions
 from transport.server.statistics import HubStatistics, statistics_of, total
+from transport.server.topics.dismissals import Dismissals
 from transport.server.topics.memberships import Memberships
 from transport.server.topics.stored_topics import StoredTopics
 from transport.server.uplink import Uplink
@@ -80,7 +81,8 @@ class Runtime:
             stored: Stored | None = None
             if joined.store is not None and joined.topics is not None:
                 topics = StoredTopics(joined.topics)
-                stored = Stored(joined.store, topics, hub, application.wraps)
+                dismissals = Dismissals(topics, self.registry.dismiss, self.registry.subjects)
+                stored = Stored(joined.store, topics, dismissals, hub, application.wraps)
                 self._memberships = Memberships(topics, group)
                 sessions.on_begun = self._memberships.begun
                 self.registry.journals = joined.store
@@ -154,8 +156,7 @@ class Runtime:
         """End the sessions of a user; see `Hub.close_user`."""
         self.dismiss(subject)
         if self._relay is not None:
-            queries = await self._relay.queries()
-            await queries.dismiss(subject)
+            await self._relay.dismiss(subject)
 
     async def statistics(self) -> HubStatistics:
         """Return the counters; see `Hub.statistics`."""

@@ -101,7 +101,14 @@ class Sessions:
         return runner
 
     def take_over(
-        self, record: Record, request: OpeningRequest, image: Image, user: Any, *, trial: bool
+        self,
+        record: Record,
+        request: OpeningRequest,
+        image: Image,
+        user: Any,
+        *,
+        trial: bool,
+        is_dismissed: bool = False,
     ) -> None:
         """Go on with a session that another process had, and call its handler.
 
@@ -111,11 +118,13 @@ class Sessions:
             image: the session, as this process has claimed it.
             user: see `Identity.user`.
             trial: whether its last process has died.
+            is_dismissed: whether its user was dismissed since it was opened (IDN-2).
 
         Raises:
             ProtocolError: see `create`.
         """
         now = self._registry.now()
+        image = replace(image, subject=record.subject)  # as it is: a store may have its hash
         whole = replace(image, acked=image.last, payloads=()) if image.is_torn else image
         session = ServerSession.restore(record.id, self._limits, whole, now, trial=trial)
         runner = self.create(record, request, now, image, session)
@@ -126,6 +135,9 @@ class Sessions:
             runner.finish(request.scope, user)
             session.reset(ResetReason.STORE_LOST)
             runner.driver.notify()
+        elif is_dismissed:
+            runner.finish(request.scope, user)
+            runner.dismiss()
         elif session.state in NOT_SENDING:
             runner.finish(request.scope, user)
         elif image.wraps:

@@ -102,7 +102,7 @@ class Located(Struct, frozen=True, kw_only=True):
     Attributes:
         home, fence, token, hub, closing, tombstone: see `Image`.
         subject: as it is stored: Redis has a hash of one that is longer than 44 bytes, which
-            `transport.stores.redis.keys.shorten` makes. The same is in an `Image` that was claimed.
+            `transport.stores.names.shorten` makes. The same is in an `Image` that was claimed.
     """
 
     home: str

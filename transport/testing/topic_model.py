@@ -55,6 +55,7 @@ class TopicModel:
         logs: the topics.
         dismissed: when each subject was dismissed last.
         commands: how many of each kind were executed.
+        topics_read: how many topics were read.
         refuses: the error with which all commands are refused; "" for none.
         broken: topics that cannot be used.
     """
@@ -73,6 +74,7 @@ class TopicModel:
         self.logs: dict[str, TopicLog] = {}
         self.dismissed: dict[str, int] = {}
         self.commands: dict[str, int] = {}
+        self.topics_read = 0
         self.refuses = ""
         self.broken: set[str] = set()
         self.entered: list[tuple[str, Entry]] = []
@@ -173,6 +175,7 @@ class TopicModel:
     def read(self, asked: Sequence[tuple[str, int]]) -> list[Reading | Failed]:
         """Execute a read."""
         self._check("read")
+        self.topics_read += len(asked)
         return [
             Failed("WRONGTYPE")
             if topic in self.broken
@@ -281,10 +284,14 @@ class Connection:
         if not self.is_open and self in self._store.connections:
             self._store.connections.remove(self)
 
-    def send(self, notice: Notice) -> None:
-        """Let a notice arrive after a while, behind those before it."""
+    def send(self, *notices: Notice) -> None:
+        """Let notices arrive after a while, behind those before them."""
         if self.is_open and not self.is_silent:
-            self._arrive_later(partial(self.notices.put_nowait, notice))
+            self._arrive_later(partial(self._notice, notices))
+
+    def _notice(self, notices: tuple[Notice, ...]) -> None:
+        for notice in notices:
+            self.notices.put_nowait(notice)
 
     def _arrive_later(self, arrive: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
@@ -298,6 +305,8 @@ class Connection:
 
     async def receive(self) -> Notice:
         """Return the next notice. Raises `Broken` when the connection ends."""
+        if not self.notices.empty() and self.is_open:
+            return self.notices.get_nowait()
         arrival = asyncio.ensure_future(self.notices.get())
         try:
             waiting: list[asyncio.Future[Any]] = [arrival, self.ended]
@@ -384,9 +393,8 @@ class ModelSubscribeWire(_Wire):
 
         def execute() -> None:
             self.store.count("subscribe")
-            for topic in topics:
-                connection.topics.add(topic)
-                connection.send(Subscribed(topic))
+            connection.topics.update(topics)
+            connection.send(*map(Subscribed, topics))
 
         await connection.execute(execute)
 

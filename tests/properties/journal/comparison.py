@@ -29,9 +29,10 @@ from transport.protocol.journal import (
     claim,
 )
 from transport.stores.journaled import GRACE, Ended, Found, Made
+from transport.stores.names import shorten
 from transport.stores.redis.calls import Caller, read_claimed, read_opened
 from transport.stores.redis.commands import pack
-from transport.stores.redis.keys import Keys, shorten
+from transport.stores.redis.keys import Keys
 from transport.stores.redis.lives import Lives
 from transport.stores.redis.records import decode_image, encode_birth
 from transport.stores.redis.scripts import Scripts

@@ -75,6 +75,7 @@ class Unstored:
         "_offered",
         "_offered_written",
         "_outgoing",
+        "_partial_before",
         "_trials",
         "_tried",
         "closing",
@@ -104,6 +105,8 @@ class Unstored:
         self._trials = 0
         """The trials of the message after `_tried`."""
         self._tried = 0
+        self._partial_before = 0
+        """What a former home has stored of that message."""
         self._boundary = 0
         self._offered: list[int] = []
         """The messages above the boundary that are not the handler's own, and are not written."""
@@ -132,6 +135,7 @@ class Unstored:
         self.floor = floor
         self.trial = Trial.DUE if trial else Trial.NONE
         self._trials, self._tried = image.trials, image.handled
+        self._partial_before = image.partial
         self._boundary = self._last = image.last
         self._handled = image.handled
         self._cursors = dict(image.cursors)
@@ -249,7 +253,8 @@ class Unstored:
         self._closing = self.closing
         self._attachments.written_owner = self._attachments.owner
         if handled > self._tried:
-            self._trials, self._tried = 0, handled
+            self._trials = self._partial_before = 0
+            self._tried = handled
         if has_message and self.trial is Trial.DUE:
             self.trial = Trial.WRITTEN
             self._trials += 1
@@ -270,8 +275,8 @@ class Unstored:
     def _partial(self, end: int) -> int:
         """Return how many messages up to ``end`` the handler has sent for the one in its hand."""
         if self._incoming.delivered == self._handled:
-            return 0
-        return end - self._boundary - self._offered_written
+            return self._partial_before
+        return self._partial_before + end - self._boundary - self._offered_written
 
     def stored(self, last: int, handled: int, holder: str) -> None:
         """Show what the store has: up to message ``last``, and these marks."""

@@ -41,7 +41,7 @@ class Member(Protocol):
     """A session, or whatever else gets the entries of a topic. The methods must not raise.
 
     Attributes:
-        id: entries that exclude it name this.
+        id: entries that exclude it name this; empty if none does.
         cursor: the number of the last entry that it took, or the time since when it is a member.
     """
 
@@ -303,13 +303,13 @@ class LogReader:
         self._position = max(self._position, self.newest, reading.position)
         self.newest = max(self.newest, reading.last)
         self.is_live = True
+        for follower in [each for each in self._behind if each.joined is not None]:
+            del self._behind[follower]
+            self._begin(follower)
         for follower in behind:
             if follower not in self._behind:
                 continue
-            if follower.joined is not None:
-                del self._behind[follower]
-                self._begin(follower)
-            elif follower.member.cursor < self._lost:
+            if follower.member.cursor < self._lost:
                 self._reset(follower)
             elif read.arrived is not None:
                 del self._behind[follower]
@@ -321,7 +321,7 @@ class LogReader:
         """Offer an entry of the store to a member that was behind."""
         if follower.joined is not None:
             return
-        if follower.member.cursor < max(self._lost, entry.follows):
+        if follower.member.cursor < max(self._lost, entry.lowest_cursor):
             self._reset(follower)  # what it misses is not in the store
         else:
             self._offer(follower, entry)
@@ -376,7 +376,7 @@ class LogReader:
             return
         if taking is Taking.BEHIND:
             self._fall_behind(follower)
-        elif member.id == entry.exclude or self._is_copy(entry, member.cursor):
+        elif (entry.exclude and entry.exclude == member.id) or self._is_copy(entry, member.cursor):
             member.skip(entry.number)
         elif taking is Taking.DOUBTFUL:
             self._reset(follower)

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from contextlib import suppress
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from itertools import islice
 
+from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Reading
 from transport.server.topics.log_reader import LogReader, Member
+from transport.server.topics.reads import Question, Reads
 from transport.stores.journaled import Failed
 from transport.stores.topics.line import ANSWER_WITHIN, Pause
-from transport.stores.topics.wire import Arrived, Broken, Echo, Subscribed, TopicStore
+from transport.stores.topics.wire import (
+    Arrived,
+    Broken,
+    Echo,
+    ReadWire,
+    Subscribed,
+    TopicStore,
+)
 from transport.telemetry.log import ERROR, log_event
 from transport.waiting import Waiters, resolve
 
@@ -38,7 +47,6 @@ class LogReaders:
 
     def __init__(self, store: TopicStore) -> None:
         self._subscription = store.subscribe_wire()
-        self._reads = store.read_wire()
         self._readers: dict[str, LogReader] = {}
         self._is_connected = False
         """Whether topics can be subscribed to."""
@@ -51,11 +59,12 @@ class LogReaders:
         """Something is to be subscribed to or not any longer."""
         self._asked: dict[str, None] = {}
         """The topics that are to be read, the first asked for first."""
-        self._to_read = asyncio.Event()
+        self._questions: deque[_Dismissals] = deque()
+        self._reads = Reads(store.read_wire(), self._next_question)
         self._waiters = Waiters()
-        self._echo = 0
-        """The number of the last echo that was sent."""
-        self._echoed = 0
+        self._echo = _Echo()
+        self._check_at = 0.0
+        """When an echo is due, in seconds of the event loop."""
 
     # Members
 
@@ -134,7 +143,7 @@ class LogReaders:
     async def run(self) -> None:
         """Subscribe and read, until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read_topics())
+            tasks.create_task(self._reads.run())
             pause = Pause()
             try:
                 while True:
@@ -170,14 +179,14 @@ class LogReaders:
                 case Subscribed(topic):
                     self._confirmed(topic)
                 case Echo(token):
-                    self._echoed = int(token)
+                    self._echo.arrived(token)
 
     def _disconnected(self) -> None:
         self._subscription.drop()
         self._is_connected = False
         self._subscribed.clear()
         self._unconfirmed.clear()
-        self._echoed = self._echo
+        self._echo.forget()
         for reader in self._readers.values():
             reader.unsubscribed()
 
@@ -205,69 +214,58 @@ class LogReaders:
 
     # Reading
 
-    def _ask(self, topic: str) -> None:
-        self._asked[topic] = None
-        self._to_read.set()
+    async def dismissals(self, subjects: Sequence[str]) -> list[int]:
+        """Return when each of the subjects was dismissed last, in microseconds of the store's time.
 
-    async def _read_topics(self) -> None:
-        """Read what the readers ask for. Check in between that the subscription works."""
-        pause = Pause()
-        is_connected = False
-        loop = asyncio.get_running_loop()
-        check_at = loop.time() + ECHO_INTERVAL
-        while True:
-            batch: dict[str, tuple[LogReader, int]] = {}
-            if loop.time() >= check_at:
-                check_at = loop.time() + ECHO_INTERVAL
-                if not self._should_echo():
-                    continue
-            elif not (batch := self._next_reads()):
-                self._to_read.clear()
-                with suppress(TimeoutError):
-                    async with asyncio.timeout_at(check_at):
-                        await self._to_read.wait()
-                continue
+        0 for one that was not, or so long ago that its sessions of then have ended.
+
+        Raises:
+            StoreUnavailable: the store did not answer in time.
+        """
+        times: list[int] = []
+        for at in range(0, len(subjects), MAX_BATCH):
+            question = _Dismissals(subjects[at : at + MAX_BATCH])
+            self._questions.append(question)
+            self._reads.wake()
             try:
                 async with asyncio.timeout(ANSWER_WITHIN):
-                    if not is_connected:
-                        await self._reads.connect()
-                        is_connected = True
-                    if not batch:
-                        await self._reads.echo(str(self._echo))
-                        continue
-                    asked = [(topic, after) for topic, (_, after) in batch.items()]
-                    answers = await self._reads.read(asked)
-            except (TimeoutError, Broken):
-                self._reads.drop()
-                is_connected = False
-                for reader, _ in batch.values():
-                    reader.not_read()
-                if not batch:
-                    self._echoed = self._echo  # it was not sent, perhaps
-                await pause.wait()
-            else:
-                pause.reset()
-                for (topic, (reader, _)), answer in zip(batch.items(), answers, strict=True):
-                    reader.read(_readable(topic, answer))
-                    self._offered(topic, reader)
+                    times += await question.times
+            except TimeoutError:
+                raise StoreUnavailable("the store does not answer") from None
+        return times
 
-    def _next_reads(self) -> dict[str, tuple[LogReader, int]]:
-        """Return the readers that read next, each with its cursor, by their topics."""
-        batch: dict[str, tuple[LogReader, int]] = {}
-        for topic in _take(self._asked):
-            reader = self._readers.get(topic)
-            if reader is not None and (after := reader.begin_read()) is not None:
-                batch[topic] = reader, after
-        return batch
+    def _ask(self, topic: str) -> None:
+        self._asked[topic] = None
+        self._reads.wake()
+
+    def _next_question(self) -> tuple[Question | None, float]:
+        """See `Reads`."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._check_at:
+            self._check_at = now + ECHO_INTERVAL
+            if self._should_echo():
+                return self._echo, self._check_at
+        while self._questions:
+            question = self._questions.popleft()
+            if not question.times.done():
+                return question, self._check_at
+        readings = {
+            topic: (reader, after)
+            for topic in _take(self._asked)
+            if (reader := self._readers.get(topic)) is not None
+            and (after := reader.begin_read()) is not None
+        }
+        if readings:
+            return _Readings(readings, self._offered), self._check_at
+        return None, now if self._asked else self._check_at
 
     def _should_echo(self) -> bool:
         """Return whether to send an echo now. Ends the subscription if the last one is missing."""
         if not self._is_connected or not self._readers:
             return False
-        if self._echoed < self._echo:
+        if self._echo.is_missing:
             self._subscription.drop()
             return False
-        self._echo += 1
         return True
 
     def _offered(self, topic: str, reader: LogReader) -> None:
@@ -282,6 +280,73 @@ def _take(topics: dict[str, None]) -> list[str]:
     for topic in taken:
         del topics[topic]
     return taken
+
+
+class _Readings:
+    """Reads topics, for their readers."""
+
+    def __init__(
+        self,
+        readings: dict[str, tuple[LogReader, int]],
+        offered: Callable[[str, LogReader], None],
+    ) -> None:
+        self._readings = readings
+        self._offered = offered
+
+    async def ask(self, wire: ReadWire) -> None:
+        asked = [(topic, after) for topic, (_, after) in self._readings.items()]
+        answers = await wire.read(asked)
+        for (topic, (reader, _)), answer in zip(self._readings.items(), answers, strict=True):
+            reader.read(_readable(topic, answer))
+            self._offered(topic, reader)
+
+    def failed(self) -> None:
+        for reader, _ in self._readings.values():
+            reader.not_read()
+
+
+class _Dismissals:
+    """Asks when subjects were dismissed."""
+
+    def __init__(self, subjects: Sequence[str]) -> None:
+        self.times: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
+        self._subjects = subjects
+
+    async def ask(self, wire: ReadWire) -> None:
+        times = await wire.dismissals(self._subjects)
+        if not self.times.done():
+            self.times.set_result(times)
+
+    def failed(self) -> None:
+        pass  # the caller has waited as long
+
+
+class _Echo:
+    """Sends the process something to itself."""
+
+    def __init__(self) -> None:
+        self._sent = 0
+        self._arrived = 0
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the last one has not arrived."""
+        return self._arrived < self._sent
+
+    def arrived(self, token: str) -> None:
+        """Learn that one has arrived."""
+        self._arrived = int(token)
+
+    def forget(self) -> None:
+        """Expect the last one no longer."""
+        self._arrived = self._sent
+
+    async def ask(self, wire: ReadWire) -> None:
+        self._sent += 1
+        await wire.echo(str(self._sent))
+
+    def failed(self) -> None:
+        self.forget()  # perhaps it was not sent
 
 
 def _readable(topic: str, answer: Reading | Failed) -> Reading:

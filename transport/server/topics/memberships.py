@@ -13,13 +13,14 @@ from typing import Any
 from transport.protocol.codec import size_of
 from transport.protocol.journal import Image
 from transport.protocol.topic_log import Entry
-from transport.server.audience import EVERYONE
+from transport.protocol.topic_names import EVERYONE, GROUP
 from transport.server.channel import Channel
 from transport.server.driver import SessionDriver
-from transport.server.group import GROUP_TOPIC, Group
+from transport.server.group import Group
 from transport.server.runner import Runner
 from transport.server.session_log import log_missed
 from transport.server.topics.stored_topics import StoredTopics
+from transport.stores.names import shorten_topic
 from transport.telemetry.log import ERROR, log_event
 
 
@@ -100,8 +101,8 @@ class Memberships:
         channel = runner.channel
         for topic, cursor in {EVERYONE: image.born, **image.cursors}.items():
             members[topic] = member = _Membership(runner.driver, topic, cursor)
-            if topic.startswith(GROUP_TOPIC):
-                self._group(topic.removeprefix(GROUP_TOPIC))._restore(channel)
+            if topic.startswith(GROUP):
+                self._group(topic.removeprefix(GROUP))._restore(channel)
             self._topics.resume(topic, member, has_taken=topic in image.cursors)
 
     def ended(self, session_id: str) -> None:
@@ -116,6 +117,7 @@ class Memberships:
             What to run to wait until everything that is published later reaches it, also if another
             process takes it over; None if it is a member already, or is not here.
         """
+        topic = shorten_topic(topic)
         members = self._members.get(channel.id)
         if members is None or topic in members:
             return None
@@ -129,6 +131,7 @@ class Memberships:
 
     def leave(self, topic: str, channel: Channel) -> None:
         """Let a session leave a topic for good."""
+        topic = shorten_topic(topic)
         member = self._members.get(channel.id, {}).pop(topic, None)
         if member is not None:
             self._topics.leave(topic, member)

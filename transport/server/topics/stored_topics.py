@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from transport.protocol.codec import Payload
 from transport.server.topics.log_reader import Member
@@ -76,3 +77,7 @@ class StoredTopics:
     def leave(self, topic: str, member: Member) -> None:
         """Remove a member, if it is one."""
         self._readers.leave(topic, member)
+
+    async def dismissals(self, subjects: Sequence[str]) -> list[int]:
+        """Return when each of the subjects was dismissed last; see `LogReaders.dismissals`."""
+        return await self._readers.dismissals(subjects)

@@ -91,6 +91,8 @@ def abort(connection: AbstractConnection) -> None:
 
 
 def text_of(error: ResponseError) -> str:
-    """Return the error of the server with its code, which redis-py takes away."""
-    code = getattr(error, "status_code", None)
-    return f"{code} {error}" if code else str(error)
+    """Return the error of the server with its code, which redis-py takes away if it knows it."""
+    if type(error) is ResponseError:
+        return str(error)
+    code = getattr(error, "status_code", None) or type(error).__name__  # which older ones have not
+    return f"{code} {error}"

@@ -36,8 +36,9 @@ local function step(record, log, at)
   local stop = unsets + tonumber(ARGV[at + 14])
   redis.call('HSET', record, 'v', ARGV[at + 2], 'l', last, 'h', ARGV[at + 5], 'a', acked,
     'c', ARGV[at + 7], 'o', ARGV[at + 8], 's', ARGV[at + 9], 'y', ARGV[at + 10],
-    'z', ARGV[at + 11], unpack(ARGV, sets, unsets - 1))
-  if unsets < stop then redis.call('HDEL', record, unpack(ARGV, unsets, stop - 1)) end
+    'z', ARGV[at + 11])
+  each('HSET', record, sets, unsets - 1)
+  each('HDEL', record, unsets, stop - 1)
   if trim > 0 then redis.call('LTRIM', log, trim, -1) end
   local idle = ARGV[at + 12]
   if idle ~= '' then

@@ -15,10 +15,11 @@ from redis.exceptions import NoScriptError, ResponseError
 from transport.limits import Limits
 from transport.protocol.journal import Claim, ClaimRefusal, Image, Write
 from transport.stores.journaled import TOUCH, Failed, Grace, Located, Outcome
+from transport.stores.names import shorten
 from transport.stores.redis.calls import Caller, read_claimed, read_located, read_opened
 from transport.stores.redis.commands import pack
 from transport.stores.redis.connections import BROKEN, Connections, abort, text_of
-from transport.stores.redis.keys import Keys, shorten
+from transport.stores.redis.keys import Keys
 from transport.stores.redis.lives import Lives
 from transport.stores.redis.records import decode_birth, encode_birth, shorten_run
 from transport.stores.redis.scripts import Scripts

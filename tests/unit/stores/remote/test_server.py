@@ -125,7 +125,25 @@ async def test_processes_that_start_together_lose_nothing() -> None:
     async with asyncio.TaskGroup() as group:
         for process in processes:
             group.create_task(process.store.start(process))
+            await asyncio.sleep(0.01)
     await asyncio.sleep(5)
     for process in processes:
         assert process.told == []
         await process.store.stop()
+
+
+async def test_grace_begins_once_for_all_processes() -> None:
+    model = StoreModel()
+    async with running(model) as one:
+        await asyncio.sleep(0.25)
+        async with running(model) as two:
+            await asyncio.sleep(GRACE_IS_OVER)
+            model.forget_all()
+            await asyncio.sleep(0.5)
+            assert one.told == two.told == ["lost"]
+            birth = model.data.birth
+            await asyncio.sleep(5)
+            assert one.told == two.told == ["lost"]
+            assert model.data.birth == birth
+            assert birth is not None
+            assert birth[1] < model.now - 5.2
