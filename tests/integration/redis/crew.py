@@ -61,7 +61,7 @@ class Crew:
         return len(self.pids) - starting
 
     async def until_ready(self, count: int | None = None) -> None:
-        """Wait until so many workers serve; by default, until all that have died are replaced."""
+        """Wait until that number of workers serve; by default, until the dead are replaced."""
         wanted = self.server.host.processes if count is None else count
         await self.server.until(lambda: self.ready >= wanted)
 
