@@ -44,6 +44,25 @@ def test_restored_session_continues_from_its_image() -> None:
     assert (step.confirmed, step.holder) == (3, CLIENT)
 
 
+def test_sends_of_former_homes_for_a_message_are_counted() -> None:
+    session = restored(image(handled=3, last=6, acked=6, partial=2), trial=True)
+    page = attached(session, 3, received=6)
+    session.receive(page, Ack(ack=6), 0.0)
+    touched = session.step(touch=Touch(1, "run"))
+    assert touched is not None
+    assert (session.partial, touched.partial) == (2, 2)
+    session.stored(touched)
+    receive(session, page, "4", "5")
+    assert store(session).partial == 2  # the trial
+    assert session.receive_nowait() == "4"
+    assert session.partial == 2
+    session.send('"third"')
+    assert store(session, force=True).partial == 3
+    assert session.partial == 2
+    assert session.receive_nowait() == "5"
+    assert (session.partial, store(session).partial) == (0, 0)
+
+
 def test_fate_of_what_a_killed_home_may_have_given_is_unknown() -> None:
     """RES-2: it may have handed out as many as the store did not know of."""
     session = restored(IMAGE)

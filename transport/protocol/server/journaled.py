@@ -65,6 +65,12 @@ class Journaled(Closable):
         self.unstored.is_paused = paused
 
     @property
+    def partial(self) -> int:
+        """How many messages that former homes have sent for the message in the handler's hand are
+        stored; while it has none, for the next. 0 if no home has died at it."""
+        return 0 if self.unstored is None else self.unstored.partial
+
+    @property
     def epoch_first(self) -> int:
         """The first number that may have been given to another message before (EPO-2); else 0."""
         return 0 if self.unstored is None else self.unstored.epoch_first
