@@ -54,7 +54,7 @@ class Crew:
         return [pid for pid in found if _lives(pid)]
 
     async def until_ready(self, count: int | None = None) -> None:
-        """Wait until so many workers serve; by default, until all that have died are replaced."""
+        """Wait until that number of workers serve; by default, until the dead are replaced."""
         wanted = self.server.host.processes if count is None else count
         await self.server.until(lambda: len(self.pids) >= wanted)
 
