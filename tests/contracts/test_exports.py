@@ -44,8 +44,8 @@ SURFACES = {
         send_to(channel_id, message) statistics()
     """,
     transport.Channel: """
-        acknowledged(number) close(code, reason) connected flush() id receive() resumed scope
-        send(message) state statistics() transport user wait_closed() wait_connected()
+        acknowledged(number) close(code, reason) connected flush() id partial receive() resumed
+        scope send(message) state statistics() transport user wait_closed() wait_connected()
         wait_disconnected()
     """,
     transport.Group: "add(channel) discard(channel) name send(message)",
@@ -78,9 +78,9 @@ SURFACES = {
     """,
     transport.HubStatistics: """
         (sessions, connections, opened, resets, refused, sent, received, replayed, memory,
-        memory_reached, processes)
+        memory_reached, processes, store)
         connections memory memory_reached opened processes received refused replayed resets sent
-        sessions
+        sessions store
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, verify, proxy,

@@ -11,7 +11,7 @@ import pytest
 
 from tests.properties.mutants.mutant import Mutant
 from tests.properties.mutants.relay import RELAY
-from tests.properties.processes.schedule import check_schedules, failure, schedule
+from tests.properties.processes.schedule import PROCESSES
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "100"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
@@ -23,7 +23,7 @@ TO_DETECT = 300
 @pytest.mark.timeout(0)
 def test_random_processes_hold() -> None:
     """EPO-1, MRK-3, NUM-3, NUM-4, RES-1 to RES-3, RES-7: see `World`."""
-    check_schedules(range(SEED, SEED + EXAMPLES))
+    PROCESSES.check(range(SEED, SEED + EXAMPLES))
 
 
 @pytest.mark.parametrize("mutant", RELAY, ids=lambda mutant: mutant.name)
@@ -31,6 +31,5 @@ def test_relay_mutant_is_detected(mutant: Mutant) -> None:
     first = mutant.first_seed
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mutant.where, mutant.method, mutant.broken())
-        seeds = range(first, first + TO_DETECT)
-        detected = next((seed for seed in seeds if failure(schedule(seed)) is not None), None)
-    assert detected is not None, f"the machine does not detect: {mutant.rule}"
+        detected = PROCESSES.detects(range(first, first + TO_DETECT))
+    assert detected, f"the machine does not detect: {mutant.rule}"

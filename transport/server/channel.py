@@ -105,6 +105,18 @@ class Channel:
         return self._scope
 
     @property
+    def partial(self) -> int:
+        """How many messages were already sent for the one that the handler is at: begin with the
+        next.
+
+        Above 0 only after another process has died at that message: what it sent by `send` while it
+        had the message in hand, and what was stored of that. It is so for a handler that takes
+        longer than ``limits.step`` for a message, or calls `flush` in it. Before the first
+        `receive` it is about the message that is received first.
+        """
+        return self._driver.session.partial
+
+    @property
     def transport(self) -> str | None:
         """The transport in use: ``"websocket"``, ``"sse"``, ``"longpoll"``; None while detached."""
         transport = self._driver.session.attachments.transport

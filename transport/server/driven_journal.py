@@ -45,6 +45,10 @@ class DrivenJournal(Protocol):
         """Store what there is, and let other processes have the session."""
         ...
 
+    def check_lease(self) -> None:
+        """Do as `doubt` if the lease may have ended, by a clock that does not stand still."""
+        ...
+
     def doubt(self) -> None:
         """Hand nothing out until a write has shown that this process has the session."""
         ...

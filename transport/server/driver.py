@@ -201,6 +201,8 @@ class SessionDriver:
             incoming.mark_handled()  # what the handler had in hand, as it asks for the next
             raise self.handed_over()
         handled = incoming.handled
+        if self.journal is not None:
+            self.journal.check_lease()
         try:
             message = session.receive_nowait()
         except ChannelClosed:

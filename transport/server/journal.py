@@ -31,12 +31,9 @@ from transport.protocol.journal import (
 )
 from transport.protocol.server.tombstone import encode_tombstone
 from transport.server.driver import SessionDriver
-from transport.stores.journaled import Failed, JournaledStore, Outcome
+from transport.stores.journaled import TOUCH, Failed, JournaledStore, Outcome
 from transport.telemetry.log import ERROR, INFO, log_event
 from transport.waiting import resolve
-
-TOUCH_INTERVAL = 30.0
-"""Seconds between two signs of life of an idle session."""
 
 HEAL_WITHIN = 600.0
 """Seconds since the last proof within which a store that does not have the session is repaired: by
@@ -159,7 +156,7 @@ class Journal:
 
     def tick(self) -> None:
         """Let the session prove that it lives, if it has written nothing for a while."""
-        if self._driver.loop.time() - self._touched_at >= TOUCH_INTERVAL:
+        if self._driver.loop.time() - self._touched_at >= TOUCH:
             self.prove()
 
     # Calls of the process
@@ -170,6 +167,14 @@ class Journal:
             self._state = _State.DOUBTFUL
             self._proves_from = self._version + 1_000_000_000
             self._driver.session.paused = True
+
+    def check_lease(self) -> None:
+        """Do as `doubt` if the lease may have ended.
+
+        A process that was stopped finds messages for its handlers before it is told.
+        """
+        if self._state is _State.HELD and self._store.is_lapsed():
+            self.doubt()
 
     def prove(self) -> None:
         """Show by a write of its own that this process still has the session."""

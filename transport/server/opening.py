@@ -250,7 +250,6 @@ class Opener:
             if new.image is not None:
                 registry.give_up(record.id, new.image)
             raise
-        attachment = self._attach_new(runner, frame, transport, token, reset)
         record.begun = True
         registry.add(runner)
         log_event(INFO, "opened", channel=record.id, transport=transport.value)
@@ -259,6 +258,8 @@ class Opener:
         runner.start(application, request.scope, visitor.identity.user, now, target)
         if new.image is not None:
             self._sessions.on_begun(runner, new.image)
+        # If that is refused, because the store may have given the session away, it comes again.
+        attachment = self._attach_new(runner, frame, transport, token, reset)
         return self._link(runner, attachment, visitor)
 
     async def attach_begun(

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,8 +16,9 @@ from transport.bus.workers import Workers
 from transport.limits import Limits
 from transport.testing.asgi import DEADLINE
 from transport.testing.memory_bus import MemoryBus, MemoryNetwork
-from transport.testing.store_model import StoreModel
+from transport.testing.store_model import ModelStore, StoreModel
 from transport.testing.suspension import Part, SuspendableLoop
+from transport.testing.topic_model import TopicModel
 
 MakeApp = Callable[[Any], ASGIApp]
 
@@ -41,18 +43,25 @@ class _ModelledStore(SharedStore):
     """The part of one process of a cluster in a store of the test.
 
     Args:
-        model: the store.
+        connect: makes the store of a hub.
         make_bus: makes the bus of a hub, by its name and that of the process.
+        topics: of the store.
     """
 
-    def __init__(self, model: StoreModel, make_bus: Callable[[str, str], MemoryBus]) -> None:
-        self._model = model
+    def __init__(
+        self,
+        connect: Callable[[Limits], ModelStore],
+        make_bus: Callable[[str, str], MemoryBus],
+        topics: TopicModel,
+    ) -> None:
+        self._connect = connect
         self._make_bus = make_bus
+        self._topics = topics
 
     def join(self, hub: str, limits: Limits) -> Joined:
         """See `SharedStore.join`."""
-        store = self._model.connect(limits)
-        return Joined(self._make_bus(hub, store.name), store, self._model.topics)
+        store = self._connect(limits)
+        return Joined(self._make_bus(hub, store.name), store, self._topics)
 
 
 class Process:
@@ -62,6 +71,7 @@ class Process:
         app: what ``make_hub`` has returned.
         is_alive: whether it exists: a process that is stopped does.
         is_accepting: whether it takes new connections and requests.
+        stores: its parts in the store, one for each of its hubs; empty without a store.
     """
 
     def __init__(self, networks: Callable[[str], MemoryNetwork]) -> None:
@@ -72,6 +82,7 @@ class Process:
         self._loop = _loop()
         self._part = Part()
         self._buses: list[MemoryBus] = []
+        self.stores: list[ModelStore] = []
         self._requests: dict[asyncio.Future[None], None] = {}
         """Of the clients that wait for the end of a request. Resolved when the process is gone."""
         self._lifespan: _Lifespan | None = None
@@ -121,7 +132,7 @@ class Process:
         """Make the application, run its lifespan, and wait until it has joined the others."""
         store: SharedStore = _MemoryWorkers(self._bus)
         if model is not None:
-            store = _ModelledStore(model, self._bus)
+            store = _ModelledStore(partial(self._connect, model), self._bus, model.topics)
         self.app = self._part.context().run(make_hub, store)
         self._lifespan = _Lifespan(self.app, self._run)
         await self._lifespan.start()
@@ -134,11 +145,18 @@ class Process:
         self._buses.append(bus)
         return bus
 
+    def _connect(self, model: StoreModel, limits: Limits) -> ModelStore:
+        store = model.connect(limits)
+        self.stores.append(store)
+        return store
+
     def kill(self) -> None:
         """See `Cluster.kill`."""
         self.is_alive = self.is_accepting = False
         for bus in self._buses:
             bus.vanish()
+        for store in self.stores:
+            store.vanish()
         for request in self._requests:
             if not request.done():
                 request.set_result(None)

@@ -44,6 +44,25 @@ def test_restored_session_continues_from_its_image() -> None:
     assert (step.confirmed, step.holder) == (3, CLIENT)
 
 
+def test_sends_of_former_homes_for_a_message_are_counted() -> None:
+    session = restored(image(handled=3, last=6, acked=6, partial=2), trial=True)
+    page = attached(session, 3, received=6)
+    session.receive(page, Ack(ack=6), 0.0)
+    touched = session.step(touch=Touch(1, "run"))
+    assert touched is not None
+    assert (session.partial, touched.partial) == (2, 2)
+    session.stored(touched)
+    receive(session, page, "4", "5")
+    assert store(session).partial == 2  # the trial
+    assert session.receive_nowait() == "4"
+    assert session.partial == 2
+    session.send('"third"')
+    assert store(session, force=True).partial == 3
+    assert session.partial == 2
+    assert session.receive_nowait() == "5"
+    assert (session.partial, store(session).partial) == (0, 0)
+
+
 def test_fate_of_what_a_killed_home_may_have_given_is_unknown() -> None:
     """RES-2: it may have handed out as many as the store did not know of."""
     session = restored(IMAGE)
@@ -156,10 +175,10 @@ def test_part_of_a_message_is_kept_until_it_is_handled() -> None:
     assert store(session, force=True).partial == 1
 
 
-def test_session_whose_messages_are_lost_is_reset() -> None:
-    """RES-5: its marks are whole, so what became of the client's messages is known."""
-    session = restored(image(handled=3, acked=1, last=4, payloads=()))
-    assert session.ending is not None
-    reset = session.tombstone().reset_for(2)
-    assert (reset.reason, reset.lost) == (ResetReason.STORE_LOST, [3, 4])
-    assert (reset.handled, reset.in_hand) == (3, 3 + LIMITS.unstored)
+def test_store_that_was_lost_does_not_know_the_last_number() -> None:
+    """RES-2: a client may have had messages above those that it knows of."""
+    session = restored(image(handled=3, last=4, acked=4, epoch_first=5))
+    session.reset(ResetReason.STORE_LOST)
+    reset = session.tombstone().reset_for(7)
+    assert reset.lost == [8, None]
+    assert (reset.handled, reset.in_hand) == (3, 3 + LIMITS.window_messages)

@@ -76,6 +76,7 @@ class Unstored:
         "_offered_written",
         "_outgoing",
         "_partial_before",
+        "_partial_of",
         "_trials",
         "_tried",
         "closing",
@@ -106,7 +107,8 @@ class Unstored:
         """The trials of the message after `_tried`."""
         self._tried = 0
         self._partial_before = 0
-        """What a former home has stored of that message."""
+        """How many messages former homes have stored for message ``_partial_of``."""
+        self._partial_of = 0
         self._boundary = 0
         self._offered: list[int] = []
         """The messages above the boundary that are not the handler's own, and are not written."""
@@ -135,7 +137,7 @@ class Unstored:
         self.floor = floor
         self.trial = Trial.DUE if trial else Trial.NONE
         self._trials, self._tried = image.trials, image.handled
-        self._partial_before = image.partial
+        self._partial_before, self._partial_of = image.partial, image.handled + 1
         self._boundary = self._last = image.last
         self._handled = image.handled
         self._cursors = dict(image.cursors)
@@ -151,6 +153,12 @@ class Unstored:
             or self.trial is not Trial.NONE
             or incoming.delivered - incoming.shown >= self._limit
         )
+
+    @property
+    def partial(self) -> int:
+        """How many messages former homes have sent for the one in the handler's hand, or, while it
+        has none, for the next."""
+        return self._partial_before if self._incoming.handled < self._partial_of else 0
 
     def handed_out(self) -> None:
         """Record that the handler was given a message: what it sends from now on is for that."""
@@ -275,8 +283,8 @@ class Unstored:
     def _partial(self, end: int) -> int:
         """Return how many messages up to ``end`` the handler has sent for the one in its hand."""
         if self._incoming.delivered == self._handled:
-            return self._partial_before
-        return self._partial_before + end - self._boundary - self._offered_written
+            return self.partial
+        return self.partial + end - self._boundary - self._offered_written
 
     def stored(self, last: int, handled: int, holder: str) -> None:
         """Show what the store has: up to message ``last``, and these marks."""

@@ -133,6 +133,8 @@ class Home:
         found: SessionLink | FinalAnswer | Begin | None
         try:
             await self._until_begun(question.id)
+            if await self._denies(visitor.credential):
+                return Unknown()
             if question.begins:
                 found = await self._opener.attach_begun(frame, visitor, transport, question.reset)
             else:
@@ -151,6 +153,11 @@ class Home:
                 return Attached(self._link(pipe, question.link, found, transport))
             case _:
                 assert_never(found)
+
+    async def _denies(self, credential: Credential | None) -> bool:
+        """Whether nothing is known here of a session that any process may go on with."""
+        registry = self._registry
+        return registry.journals is not None and await registry.find_record(credential) is None
 
     def _link(
         self, pipe: Pipe, number: int, link: SessionLink, transport: TransportKind

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from typing import NamedTuple, TypeAlias
 
 from transport import codes
@@ -150,35 +151,37 @@ class StoredOpenings:
         """See `OpeningElsewhere.begin`."""
         await self._until_joined()
         subject = visitor.identity.subject
-        opening = opening_key(subject, frame.client, frame.nonce)
+        key = self._store.secret  # it may be another when the store has answered
+        # With another secret it is another opening: the token of the session could not be made.
+        opening = opening_key(subject, frame.client, f"{frame.nonce} {sha256(key).hexdigest()}")
         await self.until_begun(opening)
         async with self._arrives(opening):
             for _ in range(MAX_PLACES):
                 mine = secrets.token_urlsafe(9)
                 async with self._arrives(mine):
-                    found = await self._ask_store(opening, mine, frame, subject)
+                    found = await self._ask_store(opening, mine, key, frame, subject)
                     if isinstance(found, Made):
                         if await self._was_dismissed(mine, subject, found.image):
                             self._registry.give_up(mine, found.image)
                             raise dismissed_error()
                         # The session is created before anything else runs.
-                        return NewSession(mine, self._store.secret, found.image)
+                        return NewSession(mine, key, found.image)
                 if isinstance(found, Ended):
                     located = await self._homes.locate(found.session_id)
                     if located is not None and located.tombstone:
                         await self._homes.keep_tombstone(found.session_id, located, subject)
-                        return NewSession(found.session_id, self._store.secret)
+                        return NewSession(found.session_id, key)
                     continue
-                answer = await self._attach(found, frame, visitor, transport, reset)
+                answer = await self._attach(found, key, frame, visitor, transport, reset)
                 if answer is not None:
                     return answer
         raise unavailable()
 
     async def _ask_store(
-        self, opening: str, session_id: str, frame: Open, subject: str
+        self, opening: str, session_id: str, key: bytes, frame: Open, subject: str
     ) -> Made | Found | Ended:
         store = self._store
-        secret = derive_secret(store.secret, session_id, subject, frame.client, frame.nonce)
+        secret = derive_secret(key, session_id, subject, frame.client, frame.nonce)
         image = Image(
             home=store.name,
             subject=subject,
@@ -199,6 +202,7 @@ class StoredOpenings:
     async def _attach(
         self,
         found: Found,
+        key: bytes,
         frame: Open,
         visitor: Visitor,
         transport: TransportKind,
@@ -208,7 +212,6 @@ class StoredOpenings:
         session_id, subject = found.session_id, visitor.identity.subject
         await self.until_begun(session_id)
         if self._registry.get(session_id) is None:
-            key = self._store.secret
             secret = derive_secret(key, session_id, subject, frame.client, frame.nonce)
             attach = partial(
                 self._edge.open,
@@ -224,11 +227,8 @@ class StoredOpenings:
             if answer is not None:
                 assert not isinstance(answer, Begin)
                 return answer
-        return (
-            NewSession(session_id, self._store.secret)
-            if self._registry.get(session_id) is not None
-            else None
-        )
+        is_here = self._registry.get(session_id) is not None
+        return NewSession(session_id, key) if is_here else None
 
     async def _reach(
         self,
@@ -260,11 +260,12 @@ class StoredOpenings:
                     raise unavailable() from None
                 self._homes.is_wrong(session_id)
             else:
-                if answer is None:
-                    self._homes.is_wrong(session_id)
-                else:
+                if answer is not None:
                     self._homes.learn(session_id, home)
-                return answer
+                    return answer
+                # It denies that it has it: what it has asked the store was not answered. If the
+                # session has moved since, the claim is refused.
+                self._homes.is_wrong(session_id)
         await self._take_over(place, visitor)
         return None
 

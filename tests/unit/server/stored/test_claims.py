@@ -1,0 +1,128 @@
+"""Who takes a session over, and when: the answer of the store was lost, hints are wrong."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from tests.unit.server.stored.conftest import Processes, each_transport, processes, until
+from tests.unit.server.stored.test_deaths import tell
+from transport import Channel
+from transport.protocol.journal import Claim
+from transport.testing import Page, drive
+
+
+def give(each: Processes, session_id: str, index: int) -> None:
+    """Let the store give a session to a process that does not learn of it."""
+    store = each.store
+    image = store.image(session_id)
+    assert image is not None
+    [mine] = each.cluster[index].stores
+    claimed = Claim(image.home, image.fence, mine.name, store.run, 60_000)
+    after = store.data.claim(session_id, claimed, store.now)
+    assert store.image(session_id) == after
+
+
+async def resume(page: Page, within: float) -> None:
+    """Resume a session, in that many seconds."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    assert await page.resume()
+    assert loop.time() - began < within
+
+
+@each_transport
+@pytest.mark.parametrize("at", [1, 2])
+async def test_claim_whose_answer_is_lost_is_made_again(transport: str, at: int) -> None:
+    async with processes(count=3) as each:
+        await asyncio.sleep(20)
+        each.go_to(0)
+        async with drive(each.cluster, transport=transport) as page:
+            await tell(page, "a")
+            page.cut()
+            each.cluster.kill(0)
+            assert page.id is not None
+            give(each, page.id, 1)
+            each.go_to(at)
+            await resume(page, within=2.0)
+            assert (each.home, each.resumed) == (at, [False, True])
+            await tell(page, "b")
+
+
+@each_transport
+async def test_open_whose_answer_is_lost_gets_its_session(transport: str) -> None:
+    async with processes(count=3) as each:
+        await asyncio.sleep(20)
+        each.go_to(0)
+        page = Page(each.cluster, transport=transport)
+        each.store.delay = 0.2
+        opening = asyncio.create_task(page.resume(within=3.0))
+        await until(lambda: each.store.data.sessions)
+        [store] = each.cluster[0].stores
+        each.store.cut(store.name)
+        each.go_to(1)
+        await opening
+        assert len(each.store.data.sessions) == 1
+        await tell(page, "a")
+        await page.stop()
+
+
+@each_transport
+async def test_open_whose_process_dies_gets_its_session(transport: str) -> None:
+    async with processes(count=3) as each:
+        await asyncio.sleep(20)
+        each.go_to(0)
+        page = Page(each.cluster, transport=transport)
+        each.store.delay = 0.2
+        opening = asyncio.create_task(page.resume(within=4.0))
+        await until(lambda: each.store.data.sessions)
+        each.cluster.kill(0)
+        each.store.delay = 0.0
+        each.go_to(1)
+        await opening
+        assert len(each.store.data.sessions) == 1
+        await tell(page, "a")
+        await page.stop()
+
+
+async def test_open_in_a_process_that_was_stopped_begins() -> None:
+    """Its lease has ended when the store has the session, but nobody else knows of that."""
+    async with processes(count=3) as each:
+        await asyncio.sleep(20)
+        each.go_to(0)
+        page = Page(each.cluster)
+        each.store.delay = 0.05
+        opening = asyncio.create_task(page.resume(within=60))
+        await asyncio.sleep(0.06)
+        each.cluster.stop(0)
+        each.go_to(1)
+        await asyncio.sleep(7.0)
+        each.cluster.go_on(0)
+        await opening
+        await tell(page, "a", within=5.0)
+        assert len(each.store.data.sessions) == 1
+        await page.stop()
+
+
+async def test_process_without_lease_gives_its_handlers_nothing() -> None:
+    """It was stopped: what has arrived meanwhile is read before anything tells it of the lapse."""
+    lapsed: list[bool] = []
+
+    async def handle(channel: Channel) -> None:
+        async for message in channel:
+            lapsed.append(each.cluster[each.home].stores[0].is_lapsed())
+            await channel.send(str(message).upper())
+
+    async with processes(handle) as each, drive(each.cluster) as page:
+        await tell(page, "a")
+        for turns in range(12):  # in one of them the handler is about to take the message
+            await page.send("b")
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            home = each.home
+            each.cluster.stop(home)
+            await asyncio.sleep(7.0)
+            each.cluster.go_on(home)
+            assert await page.receive(within=30) == "B"
+        assert lapsed == [False] * 13
