@@ -17,6 +17,7 @@ from typing import Any
 
 from tests.properties.processes.state import LIMITS
 from tests.properties.processes.steps import MAX_PROCESSES
+from tests.properties.stored.client import StoredClient
 from tests.properties.stored.state import AFTER_FAULT
 from tests.properties.stored.steps import StoredSteps
 from transport.testing.cluster import cluster
@@ -94,7 +95,7 @@ class StoredWorld(StoredSteps):
 
     def _unsettled(self) -> Iterator[str]:
         """Yield what is not at rest, in words."""
-        for client in self.open_clients():
+        for client in self._open():
             session = self.journal.sessions.get(client.session)
             if client.newest_link is None or session is None:
                 yield f"client {client.index} is not connected: {client.problem}"
@@ -111,7 +112,7 @@ class StoredWorld(StoredSteps):
 
     def _check_complete(self) -> None:
         """Check that each client has all replies of its session, and knows what is true."""
-        for client in self.open_clients():
+        for client in self._open():
             session = self.journal.sessions[client.session]
             replies = [each for each in client.got if each[0] == "reply"]
             for given in session.given.values():
@@ -120,6 +121,9 @@ class StoredWorld(StoredSteps):
         for client in self.clients:
             handed = client.not_handled & self.journal.handed.get(client.index, set())
             assert not handed, f"told as not handled, and handed out: {handed}"
+
+    def _open(self) -> list[StoredClient]:
+        return [each for each in self.clients if each.closed is None]
 
     async def _expire(self) -> None:
         """Let all clients vanish, and their sessions expire: nothing is left of them."""
@@ -160,7 +164,8 @@ class StoredWorld(StoredSteps):
             *store._calls._waiting,
         ]
         assert not left, f"{process} keeps {left}"
-        names = sorted(task.get_coro().__qualname__ for task in process._part.tasks)
+        coroutines: list[Any] = [task.get_coro() for task in process._part.tasks]
+        names = sorted(each.__qualname__ for each in coroutines)
         assert names == sorted(TASKS), f"{process} runs {names}"
 
 
