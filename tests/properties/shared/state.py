@@ -9,8 +9,8 @@ from starlette.requests import HTTPConnection
 
 from tests.properties.processes.client import ModelClient
 from tests.properties.processes.state import LIMITS, State
-from tests.properties.stored.application import StoredJournal
-from tests.properties.stored.client import StoredClient
+from tests.properties.shared.application import StoredJournal
+from tests.properties.shared.client import StoredClient
 from transport import Channel, Hub, Identity
 from transport.limits import Limits
 from transport.protocol.client.events import Closed, WasReset

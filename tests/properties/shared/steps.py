@@ -6,8 +6,8 @@ import asyncio
 from random import Random
 
 from tests.properties.processes.steps import DELAYS, MAX_CLIENTS, MAX_PROCESSES, TRANSPORTS, Steps
-from tests.properties.stored.client import StoredClient
-from tests.properties.stored.state import StoredState
+from tests.properties.shared.client import StoredClient
+from tests.properties.shared.state import StoredState
 from transport.testing.store_data import Data
 
 PAUSES = (0.0, 0.0, 0.001, 0.01, 0.05, 0.2, 1.0, 4.0, 7.0)

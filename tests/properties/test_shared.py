@@ -9,7 +9,7 @@ import os
 
 import pytest
 
-from tests.properties.stored.schedule import STORED
+from tests.properties.shared.schedule import STORED
 
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "30"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.properties.processes.schedule import ESSENTIAL, Machine
 from tests.properties.processes.steps import DELAYS
-from tests.properties.stored.steps import LATE, PAUSES
-from tests.properties.stored.world import StoredWorld
+from tests.properties.shared.steps import LATE, PAUSES
+from tests.properties.shared.world import StoredWorld
 
 STORED = Machine(
     StoredWorld,

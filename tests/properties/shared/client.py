@@ -10,7 +10,7 @@ from transport.protocol.client.events import Attached, Closed, Event, Messages, 
 from transport.protocol.frames import TransportKind, Verdict
 
 if TYPE_CHECKING:
-    from tests.properties.stored.state import StoredState
+    from tests.properties.shared.state import StoredState
 
 
 class StoredClient(ModelClient):

@@ -17,9 +17,9 @@ from typing import Any
 
 from tests.properties.processes.state import LIMITS
 from tests.properties.processes.steps import MAX_PROCESSES
-from tests.properties.stored.client import StoredClient
-from tests.properties.stored.state import AFTER_FAULT
-from tests.properties.stored.steps import StoredSteps
+from tests.properties.shared.client import StoredClient
+from tests.properties.shared.state import AFTER_FAULT
+from tests.properties.shared.steps import StoredSteps
 from transport.testing.cluster import cluster
 
 REST = 60.0
