@@ -63,8 +63,10 @@ campaign: setup ## Run the full campaigns: shutdowns, hostile clients, workers, 
 	HOSTILE_SESSIONS=1000 HOSTILE_SOCKETS=200 HOSTILE_MEMORY=256 \
 		$(BIN)/python -m pytest tests/integration/limits/test_hostile.py --timeout 900 $(PYTEST_ARGS)
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
-		$(BIN)/python -m pytest tests/properties/test_machine.py tests/properties/test_processes.py \
-		tests/properties/test_journal.py $(PYTEST_ARGS)
+		$(BIN)/python -m pytest $(addprefix tests/properties/test_,machine.py processes.py journal.py \
+		stored.py) $(PYTEST_ARGS)
+	STORE_SECONDS=120 $(BIN)/python -m pytest tests/integration/stores/test_redis_faults.py -s \
+		--timeout 900 $(PYTEST_ARGS)
 	WORKERS=full $(BIN)/python -m pytest tests/integration/workers -rA --timeout 900 $(PYTEST_ARGS)
 	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/properties/test_client_cancellation.py --timeout 900 $(PYTEST_ARGS)
 

@@ -11,9 +11,11 @@ import redis.asyncio
 
 from tests.support.servers.redis import RedisServer
 from transport.bus.interface import Receiver
-from transport.bus.redis.connections import PoolConnections
 from transport.bus.redis.keys import Keys
 from transport.bus.redis.redis_bus import RedisBus
+from transport.bus.shared import Joined, SharedStore
+from transport.limits import Limits
+from transport.stores.redis.connections import Connections
 
 LEASE = 6000
 """Milliseconds that a lease lasts."""
@@ -35,6 +37,7 @@ class Lease:
         self._key = keys.process(name)
         self._counts = itertools.count()
         self._renewing: asyncio.Task[None] | None = None
+        self._has_ended = False
 
     async def renew(self) -> None:
         """Renew it once."""
@@ -46,15 +49,16 @@ class Lease:
         self._renewing = asyncio.get_running_loop().create_task(self._keep())
 
     async def _keep(self) -> None:
-        while True:
+        while not self._has_ended:
             await asyncio.sleep(RENEWAL_INTERVAL)
             with suppress(redis.RedisError, OSError):  # Redis is gone for now
                 await self.renew()
 
     async def stop(self) -> None:
         """Renew it no longer; it lasts for its rest."""
+        self._has_ended = True
         if self._renewing is not None:
-            self._renewing.cancel()
+            self._renewing.cancel()  # of Python 3.11, `wait_for` in redis-py may swallow it
             await asyncio.wait([self._renewing])
         await self._client.aclose()
 
@@ -82,7 +86,7 @@ class RedisProcesses:
 
     def make(self) -> RedisBus:
         """Return the bus of a new process."""
-        connections = PoolConnections.from_url(self._server.url)
+        connections = Connections(self._server.url)
         return self._bus(connections, self.keys, self.keys.new_name(), b"s" * 32)
 
     @asynccontextmanager
@@ -119,3 +123,38 @@ class RedisProcesses:
             await client.zadd(self.keys.registry, {name: now})
             yield name
             await subscription.aclose()  # type: ignore[no-untyped-call]
+
+
+class RedisWorkers(SharedStore):
+    """In the place of `Workers`: the processes of a hub share a Redis, and their leases live.
+
+    Sessions live in the memory of their processes, as with `Workers`.
+
+    Args:
+        server: that they share.
+    """
+
+    def __init__(self, server: RedisServer) -> None:
+        self._server = server
+        self._buses: list[RedisBus] = []
+        self._leases: list[Lease] = []
+        self._beginning: set[asyncio.Task[None]] = set()
+
+    def join(self, hub: str, limits: Limits) -> Joined:
+        """See `SharedStore.join`."""
+        processes = RedisProcesses(self._server, hub)
+        bus = processes.make()
+        lease = Lease(self._server, processes.keys, bus.name)
+        task = asyncio.get_running_loop().create_task(lease.begin())
+        self._beginning.add(task)
+        self._buses.append(bus)
+        self._leases.append(lease)
+        return Joined(bus, None)
+
+    async def stop(self) -> None:
+        """End what its buses, which have stopped, still have."""
+        for task in self._beginning:
+            await task
+        for bus, lease in zip(self._buses, self._leases, strict=True):
+            await bus.wait_closed()
+            await lease.stop()

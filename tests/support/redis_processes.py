@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.support.journaled_sessions import JournaledProcess
+from tests.support.journaled_sessions import DEADLINE, JournaledProcess
 from tests.support.servers.redis import RedisServer
 from transport.bus.redis_store import RedisStore
+from transport.errors import StoreUnavailable
 from transport.limits import Limits
 from transport.stores.journaled import JournaledStore
+from transport.stores.redis.records import encode_birth, shorten_run
 from transport.stores.remote.times import Times
 
 LIMITS = Limits()
@@ -20,7 +23,7 @@ QUICK = Times().scaled(0.25)
 
 
 def store_of(shared: RedisStore, hub: str) -> JournaledStore:
-    _, store = shared.join(hub, LIMITS)
+    _, store, _ = shared.join(hub, LIMITS)
     assert store is not None
     return store
 
@@ -29,10 +32,22 @@ def store_of(shared: RedisStore, hub: str) -> JournaledStore:
 async def running(
     source: Any, times: Times = Times(), hub: str = "chat"
 ) -> AsyncIterator[JournaledProcess]:
+    """Run a process, once it has started: with short times a busy machine may need several tries.
+
+    Raises:
+        StoreUnavailable: it has not started in time, or, with the usual times, at once.
+    """
     shared = RedisStore(source)
     shared.sessions.times = times
     process = JournaledProcess(store_of(shared, hub))
-    await process.store.start(process)
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                await process.store.start(process)
+                break
+            except StoreUnavailable:
+                if times == Times():
+                    raise
     try:
         yield process
     finally:
@@ -43,7 +58,7 @@ async def end_grace(server: RedisServer) -> None:
     """Let the data of a server be old."""
     async with server.client() as client:
         info = await client.info("server")
-        await client.set("oc1:born", f"{info['run_id']} 0")
+        await client.set("oc1:born", encode_birth(shorten_run(info["run_id"]), 0))
 
 
 async def stored(server: RedisServer, session_id: str = "one") -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from transport.bus.shared import Joined, SharedStore
 from transport.limits import Limits
+from transport.stores.topics.wire import TopicStore
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -41,6 +42,17 @@ class RedisStore(SharedStore):
         self.sessions = _sessions(redis, prefix)
         self._prefix = prefix
 
+    def topics(self, hub: str, limits: Limits) -> TopicStore:
+        """Return the topics of a hub, for a process that publishes to them or reads them.
+
+        Args:
+            hub: the name of the hub.
+            limits: those of the hub.
+        """
+        from transport.stores.redis.topic_wires import RedisTopics
+
+        return RedisTopics(self.sessions.connections, self.sessions.keys, hub, limits)
+
     def join(self, hub: str, limits: Limits) -> Joined:
         """See `SharedStore.join`."""
         from transport.bus.redis.keys import Keys
@@ -50,7 +62,9 @@ class RedisStore(SharedStore):
         name = keys.new_name()
         store = self.sessions.connect(hub, limits, name=name)
         # Who can write to the Redis can do anything: its processes share no secret of their own.
-        return Joined(RedisBus(self.sessions.connections, keys, name, b""), store)
+        connections = self.sessions.connections
+        bus = RedisBus(connections, keys, name, b"")
+        return Joined(bus, store, self.topics(hub, limits))
 
 
 def _sessions(redis: str | Redis, prefix: str) -> RedisSessions:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from transport.bus.interface import Bus
 from transport.limits import Limits
 from transport.stores.journaled import JournaledStore
+from transport.stores.topics.wire import TopicStore
 
 
 class Joined(NamedTuple):
@@ -17,10 +18,12 @@ class Joined(NamedTuple):
         bus: to the other processes.
         store: from which they take sessions over from each other; None if a session ends with the
             process that has it.
+        topics: where what is published is kept for the sessions of that store.
     """
 
     bus: Bus
-    store: JournaledStore | None
+    store: JournaledStore | None = None
+    topics: TopicStore | None = None
 
 
 class SharedStore(ABC):

@@ -45,7 +45,7 @@ class Workers(SharedStore):
         bus = UnixBus(Directory(hub, self._directory))
         if not self._may_share:
             _refuse_second(hub, bus)
-        return Joined(bus, None)
+        return Joined(bus)
 
 
 class SharedWorkers(Workers):

@@ -176,7 +176,7 @@ class Refusal(Enum):
     FENCED = "fenced"
     """Another process has claimed the session."""
     BEHIND = "behind"
-    """The store has lost writes of this home: it must `Heal` it."""
+    """The store has lost writes of this home, or messages: the home must `Heal` it."""
 
 
 def apply(image: Image | None, write: Write, now: int) -> Image | Refusal:
@@ -203,7 +203,7 @@ def apply(image: Image | None, write: Write, now: int) -> Image | Refusal:
     if image.fence < write.fence or image.version < write.version - 1:
         return Refusal.BEHIND
     match change:
-        case Step(first=first) if first > image.last + 1:
+        case Step(first=first) if first > image.last + 1 or image.is_torn:
             return Refusal.BEHIND
         case Step():
             return replace(_step(image, change, now), version=write.version)

@@ -80,7 +80,7 @@ class Entry(Struct, frozen=True):
     payload: Payload
 
     @property
-    def follows(self) -> int:
+    def lowest_cursor(self) -> int:
         """The lowest cursor of a member that has missed nothing before it."""
         return max(self.before, self.known)
 
@@ -244,7 +244,7 @@ def judge(entry: Entry, cursor: int, doubt: int = 0) -> Taking:
     """
     if entry.number <= cursor:
         return Taking.HAS
-    if entry.follows > cursor:
+    if entry.lowest_cursor > cursor:
         return Taking.BEHIND
     if 0 < entry.since < doubt:
         return Taking.DOUBTFUL

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from transport.protocol.codec import Payload, size_of
+from transport.protocol.topic_names import EVERYONE, GROUP
 from transport.server.driver import SessionDriver
-from transport.server.group import GROUP_TOPIC, Group
+from transport.server.group import Group
 from transport.server.registry import Registry
 from transport.server.session_log import log_missed
 from transport.telemetry.log import ERROR, log_event
-
-EVERYONE = "*"
-"""The topic of all channels of a hub."""
 
 
 class Audience:
@@ -49,7 +47,7 @@ class Audience:
 
     def topics(self) -> list[str]:
         """Return the topics that may have members in this process."""
-        return [EVERYONE, *(GROUP_TOPIC + name for name in self._groups)]
+        return [EVERYONE, *(GROUP + name for name in self._groups)]
 
     def reset(self, topics: Iterable[str]) -> None:
         """Reset the members of these topics: they have missed a message (RES-5)."""
@@ -63,5 +61,5 @@ class Audience:
     def _members(self, topic: str) -> Iterable[SessionDriver]:
         if topic == EVERYONE:
             return [runner.driver for runner in self._registry.runners]
-        group = self._groups.get(topic.removeprefix(GROUP_TOPIC))
+        group = self._groups.get(topic.removeprefix(GROUP))
         return [channel._driver for channel in group or ()]

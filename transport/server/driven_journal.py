@@ -10,9 +10,11 @@ class DrivenJournal(Protocol):
 
     Attributes:
         epoch: what its clients are told (EPO-1).
+        born: when the session was opened, in microseconds of the store's clock.
     """
 
     epoch: str
+    born: int
 
     @property
     def is_held(self) -> bool:
@@ -33,6 +35,10 @@ class DrivenJournal(Protocol):
         Raises:
             ChannelClosed: the session was lost or has ended first.
         """
+        ...
+
+    async def saved(self) -> None:
+        """Wait until what there is to store now is stored, or the session has gone."""
         ...
 
     async def release(self) -> None:

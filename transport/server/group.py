@@ -2,35 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterator
+import asyncio
+from collections.abc import Generator, Iterator
 from threading import get_ident
-from typing import Any
+from typing import Any, Protocol
 
 from transport.protocol.frames import Json
+from transport.protocol.topic_names import GROUP
 from transport.server.channel import Channel
 from transport.server.loops import wrong_thread
-
-GROUP_TOPIC = "g/"
-"""What the topic of a group begins with; its name follows."""
-
-Publish = Callable[[str, str, Json], Coroutine[Any, Any, None]]
-"""Sends to the members of a topic in all processes; given what an application has called, the
-topic and the message."""
 
 
 class Joined:
     """What `Group.add` returns: await it to know that every later message comes.
 
-    With the stores that there are, that holds as soon as the channel is added.
+    With `RedisStore` that takes a moment; elsewhere it holds as soon as the channel is added.
+
+    Args:
+        joining: ends when it holds; None if it holds now.
     """
 
-    __slots__ = ()
+    __slots__ = ("_joining",)
 
-    def __await__(self) -> Generator[None, None, None]:
-        yield from ()
+    def __init__(self, joining: asyncio.Future[None] | None = None) -> None:
+        self._joining = joining
+
+    def __await__(self) -> Generator[Any, None, None]:
+        if self._joining is not None:
+            yield from asyncio.shield(self._joining).__await__()
 
 
-_JOINED = Joined()
+JOINED = Joined()
+"""For a channel that is a member."""
+
+
+class Topics(Protocol):
+    """What passes the messages of groups on, over all processes of a hub."""
+
+    async def publish(self, call: str, topic: str, message: Json) -> None:
+        """Send to the members of a topic.
+
+        Args:
+            call: what the application has called, for an error.
+            topic: the topic.
+            message: the message.
+        """
+        ...
+
+    def join(self, topic: str, channel: Channel) -> Joined:
+        """Make a channel of this process a member of a topic."""
+        ...
+
+    def leave(self, topic: str, channel: Channel) -> None:
+        """Let a channel leave a topic, if it is a member."""
+        ...
 
 
 class Group:
@@ -43,15 +68,15 @@ class Group:
 
     Args:
         name: see above.
-        publish: sends to the members.
+        topics: passes its messages on.
     """
 
-    __slots__ = ("__weakref__", "_members", "_publish", "_topic", "name")
+    __slots__ = ("__weakref__", "_members", "_topic", "_topics", "name")
 
-    def __init__(self, name: str, publish: Publish) -> None:
+    def __init__(self, name: str, topics: Topics) -> None:
         self.name = name
-        self._topic = GROUP_TOPIC + name
-        self._publish = publish
+        self._topic = GROUP + name
+        self._topics = topics
         self._members: dict[str, Channel] = {}
 
     def __repr__(self) -> str:
@@ -79,12 +104,17 @@ class Group:
         _check_channel(channel, "add")
         if get_ident() != channel._driver.thread:
             raise wrong_thread("group.add", "channel", is_async=False)
-        if channel._driver.session.ending is None:
-            self._members[channel.id] = channel
-            if channel._groups is None:
-                channel._groups = set()
-            channel._groups.add(self)
-        return _JOINED
+        if channel._driver.session.ending is not None:
+            return JOINED
+        self._restore(channel)
+        return self._topics.join(self._topic, channel)
+
+    def _restore(self, channel: Channel) -> None:
+        """Add a channel that is a member of the topic already. For internal use."""
+        self._members[channel.id] = channel
+        if channel._groups is None:
+            channel._groups = set()
+        channel._groups.add(self)
 
     def discard(self, channel: Channel) -> None:
         """Remove a channel, if it is in the group.
@@ -96,6 +126,7 @@ class Group:
         if get_ident() != channel._driver.thread:
             raise wrong_thread("group.discard", "channel", is_async=False)
         self._forget(channel)
+        self._topics.leave(self._topic, channel)
 
     def _forget(self, channel: Channel) -> None:
         """Remove a channel whose session is over. For internal use, and so not checked."""
@@ -117,7 +148,7 @@ class Group:
                 if the hub cannot find its other processes, or has stopped in this one; some
                 channels may have got the message then.
         """
-        await self._publish("group.send", self._topic, message)
+        await self._topics.publish("group.send", self._topic, message)
 
 
 def _check_channel(channel: object, method: str) -> None:

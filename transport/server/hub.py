@@ -14,9 +14,9 @@ from transport.bus.shared import SharedStore
 from transport.limits import Limits
 from transport.protocol.codec import Encoder, encode_sized
 from transport.protocol.frames import Json, TransportKind
+from transport.protocol.topic_names import EVERYONE
 from transport.server.application import Application, Handler
 from transport.server.as_websocket import WebSocketHandler
-from transport.server.audience import EVERYONE
 from transport.server.authentication import Authenticate
 from transport.server.callables import (
     check_authenticate,
@@ -27,7 +27,7 @@ from transport.server.callables import (
 )
 from transport.server.channel import Channel
 from transport.server.endpoint import Endpoint
-from transport.server.group import Group
+from transport.server.group import JOINED, Group, Joined
 from transport.server.lifecycle import Lifecycle
 from transport.server.lifespan import Lifespan
 from transport.server.origins import OriginPolicy
@@ -39,6 +39,29 @@ from transport.stores.memory import MemoryStore, WorkerStore
 
 TRANSPORTS = tuple(kind.value for kind in TransportKind)
 ON_ERROR = ("close", "reopen")
+
+
+class _Topics:
+    """Implements `transport.server.group.Topics` for the groups of a hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def publish(self, call: str, topic: str, message: Json) -> None:
+        hub = self._hub
+        runtime = hub._running(call, "message")
+        payload, _ = encode_sized(message, hub._limits, hub._encoder)
+        if runtime is not None:
+            await runtime.publish(topic, payload)
+
+    def join(self, topic: str, channel: Channel) -> Joined:
+        runtime = self._hub._lifecycle.current
+        return JOINED if runtime is None else runtime.join(topic, channel)
+
+    def leave(self, topic: str, channel: Channel) -> None:
+        runtime = self._hub._lifecycle.current
+        if runtime is not None:
+            runtime.leave_topic(topic, channel)
 
 
 class Hub:
@@ -125,25 +148,33 @@ class Hub:
         )
         self._is_shared = isinstance(store, SharedStore)
         self._groups: WeakValueDictionary[str, Group] = WeakValueDictionary()
+        self._topics = _Topics(self)
         key = secrets.token_bytes(32)
 
         def make() -> Runtime:
             if isinstance(store, SharedStore):
-                bus, journals = store.join(shared_name, limits)
+                joined = store.join(shared_name, limits)
                 return Runtime(
                     application,
-                    WorkerStore(bus.name),
+                    WorkerStore(joined.bus.name),
                     limits,
                     authenticate,
                     key,
                     self._groups,
+                    self.group,
                     shared_name,
-                    bus,
-                    journals,
+                    joined,
                 )
             records = store if store is not None else MemoryStore()
             return Runtime(
-                application, records, limits, authenticate, key, self._groups, shared_name
+                application,
+                records,
+                limits,
+                authenticate,
+                key,
+                self._groups,
+                self.group,
+                shared_name,
             )
 
         self._lifecycle = Lifecycle(
@@ -188,18 +219,12 @@ class Hub:
             raise TypeError(f"a group's name is a str, not a {type(name).__name__}: {name!r}")
         group = self._groups.get(name)
         if group is None:
-            group = self._groups[name] = Group(name, self._publish)
+            group = self._groups[name] = Group(name, self._topics)
         return group
 
     async def broadcast(self, message: Json) -> None:
         """Send one message to the channels of all processes; see `Group.send`."""
-        await self._publish("hub.broadcast", EVERYONE, message)
-
-    async def _publish(self, call: str, topic: str, message: Json) -> None:
-        runtime = self._running(call, "message")
-        payload, _ = encode_sized(message, self._limits, self._encoder)
-        if runtime is not None:
-            await runtime.publish(topic, payload)
+        await self._topics.publish("hub.broadcast", EVERYONE, message)
 
     async def send_to(self, channel_id: str, message: Json) -> bool:
         """Send a message to the channel of that id, whichever process it is in.

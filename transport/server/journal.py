@@ -67,7 +67,7 @@ class Journal:
 
     Attributes:
         id: the public id of the session.
-        epoch: see `DrivenJournal`.
+        epoch, born: see `DrivenJournal`.
     """
 
     __slots__ = (
@@ -85,10 +85,12 @@ class Journal:
         "_release",
         "_state",
         "_store",
+        "_stored_version",
         "_stored_waiters",
         "_touched_at",
         "_under_way",
         "_version",
+        "born",
         "epoch",
         "id",
     )
@@ -102,11 +104,12 @@ class Journal:
     ) -> None:
         self.id = driver.session.id
         self.epoch = image.epoch
+        self.born = image.born
         self._driver = driver
         self._store = store
         self._image = image
         self._on_lost = on_lost
-        self._version = image.version
+        self._version = self._stored_version = image.version
         self._state = _State.HELD
         self._under_way: Write | None = None
         self._is_waiting = False
@@ -195,13 +198,26 @@ class Journal:
             if self._state is _State.OVER:
                 raise self._driver.handed_over()
             self._force()
-            waiter = self._driver.loop.create_future()
-            self._stored_waiters.append(waiter)
-            try:
-                await waiter
-            finally:
-                if waiter in self._stored_waiters:
-                    self._stored_waiters.remove(waiter)
+            await self._next_stored()
+
+    async def saved(self) -> None:
+        """Wait until what there is to store now is stored, or the session has gone."""
+        session = self._driver.session
+        version = self._version
+        if self._is_waiting or session.has_step or session.has_partial:
+            version += 1  # that of the next write
+        while self._stored_version < version and self._state is not _State.OVER:
+            self.changed()
+            await self._next_stored()
+
+    async def _next_stored(self) -> None:
+        waiter = self._driver.loop.create_future()
+        self._stored_waiters.append(waiter)
+        try:
+            await waiter
+        finally:
+            if waiter in self._stored_waiters:
+                self._stored_waiters.remove(waiter)
 
     async def release(self) -> None:
         """Store what there is, and give the session up, so that any process may claim it.
@@ -291,6 +307,7 @@ class Journal:
 
     def _stored(self, write: Write) -> None:
         session = self._driver.session
+        self._stored_version = write.version
         if write.version >= self._proves_from:
             self._proved_at = self._driver.loop.time()
             if self._state is _State.DOUBTFUL and not self._store.is_lapsed():

@@ -80,6 +80,8 @@ class Registry:
         journals: where the sessions are kept so that other processes can go on with them; None if
             they end with this process.
         on_drain: called when the server is told to stop, or the hub stops. Idempotent.
+        on_removed: called with the id of a session that is not here any longer, if other processes
+            may have it.
         opened: how many sessions ever began here.
         taken_over: how many were claimed from another process.
         resets: how many sessions were reset or could not be resumed, by reason.
@@ -103,6 +105,7 @@ class Registry:
         self.is_relayed = False
         self.journals: JournaledStore | None = None
         self.on_drain: Callable[[], None] = lambda: None
+        self.on_removed: Callable[[str], None] = lambda session_id: None
         self.opened = 0
         self.taken_over = 0
         self.resets: Counter[str] = Counter()
@@ -192,11 +195,22 @@ class Registry:
         assert self.journals is not None
         self.journals.wrote(GivenUp(session_id, image))
 
-    def dismiss(self, subject: str) -> None:
-        """End the sessions of a user (IDN-2)."""
+    def dismiss(self, subject: str, until: int | None = None) -> None:
+        """End the sessions of a user (IDN-2).
+
+        Args:
+            subject: the user.
+            until: only those that were opened until then, by the store's clock in microseconds.
+        """
         for runner in self.runners:
-            if runner.credentials.subject == subject:
+            journal = runner.driver.journal
+            is_later = until is not None and journal is not None and journal.born > until
+            if runner.credentials.subject == subject and not is_later:
                 runner.dismiss()
+
+    def subjects(self) -> set[str]:
+        """Return the users that have sessions here."""
+        return {runner.credentials.subject for runner in self.runners}
 
     def warn_of_other_process(self, epoch: str) -> None:
         """Warn once that a client presented a session of another running process.
@@ -277,6 +291,8 @@ class Registry:
 
     def _remove(self, runner: Runner) -> None:
         del self._runners[runner.session.id]
+        if self.journals is not None:
+            self.on_removed(runner.session.id)
         runner.release()
         self._failing.discard(runner.session.id)
         self.totals.add(counters_of(runner.session))

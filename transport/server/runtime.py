@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from transport.bus.interface import Bus
+from transport.bus.shared import Joined
 from transport.limits import Limits
 from transport.protocol.codec import Payload, size_of
 from transport.server.admission import Admission
 from transport.server.application import Application
 from transport.server.audience import Audience
 from transport.server.authentication import Authenticate, Authenticator
+from transport.server.channel import Channel
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
-from transport.server.group import Group
+from transport.server.group import JOINED, Group
+from transport.server.group import Joined as JoinedTopic
 from transport.server.memory import Memory
 from transport.server.opening import Opener
 from transport.server.registry import Registry
@@ -21,9 +23,11 @@ from transport.server.relay.relay import Relay
 from transport.server.relay.stored_openings import Stored
 from transport.server.sessions import Sessions
 from transport.server.statistics import HubStatistics, statistics_of, total
+from transport.server.topics.dismissals import Dismissals
+from transport.server.topics.memberships import Memberships
+from transport.server.topics.stored_topics import StoredTopics
 from transport.server.uplink import Uplink
 from transport.stores.interface import Store
-from transport.stores.journaled import JournaledStore
 
 
 class Runtime:
@@ -35,10 +39,10 @@ class Runtime:
         limits: bounds and times.
         authenticate: None lets everybody in, as a guest.
         key: the secret from which tokens are derived, unless the processes share one.
-        groups: the hub's, by their names.
+        groups: the hub's that have members here, by their names.
+        group: returns the hub's group of a name.
         hub: its name, the same in each of its processes.
-        bus: to the other processes of the hub, if it has several.
-        journals: the store from which they take sessions over, if there is one.
+        joined: what joins the processes of the hub, if it has several.
 
     Attributes:
         registry: the sessions.
@@ -55,9 +59,9 @@ class Runtime:
         authenticate: Authenticate | None,
         key: bytes,
         groups: Mapping[str, Group],
+        group: Callable[[str], Group],
         hub: str,
-        bus: Bus | None = None,
-        journals: JournaledStore | None = None,
+        joined: Joined | None = None,
     ) -> None:
         clock = Clock()
         admission = Admission(limits)
@@ -72,10 +76,18 @@ class Runtime:
             application, self.registry, limits, admission, self.memory, self._authenticator
         )
         relay: Relay | None = None
-        if bus is not None:
-            stored = None if journals is None else Stored(journals, hub, application.wraps)
-            relay = Relay(bus, limits, self._authenticator, self.registry, sessions, stored)
-            self.registry.journals = journals
+        self._memberships: Memberships | None = None
+        if joined is not None:
+            stored: Stored | None = None
+            if joined.store is not None and joined.topics is not None:
+                topics = StoredTopics(joined.topics)
+                dismissals = Dismissals(topics, self.registry.dismiss, self.registry.subjects)
+                stored = Stored(joined.store, topics, dismissals, hub, application.wraps)
+                self._memberships = Memberships(topics, group)
+                sessions.on_begun = self._memberships.begun
+                self.registry.journals = joined.store
+                self.registry.on_removed = self._memberships.ended
+            relay = Relay(joined.bus, limits, self._authenticator, self.registry, sessions, stored)
             self.registry.is_relayed = True
             self.registry.on_drain = relay.edge.drain
         self._relay = relay
@@ -123,6 +135,16 @@ class Runtime:
         else:
             await self._relay.publish(topic, payload)
 
+    def join(self, topic: str, channel: Channel) -> JoinedTopic:
+        """Make a channel a member of a topic; see `Group.add`."""
+        joining = self._memberships.join(topic, channel) if self._memberships is not None else None
+        return JOINED if joining is None else JoinedTopic(self.loop.create_task(joining))
+
+    def leave_topic(self, topic: str, channel: Channel) -> None:
+        """Let a channel leave a topic; see `Group.discard`."""
+        if self._memberships is not None:
+            self._memberships.leave(topic, channel)
+
     async def send_to(self, channel_id: str, payload: Payload) -> bool:
         """Send a message to a channel; see `Hub.send_to`."""
         if self._relay is None or self.registry.get(channel_id) is not None:
@@ -134,8 +156,7 @@ class Runtime:
         """End the sessions of a user; see `Hub.close_user`."""
         self.dismiss(subject)
         if self._relay is not None:
-            queries = await self._relay.queries()
-            await queries.dismiss(subject)
+            await self._relay.dismiss(subject)
 
     async def statistics(self) -> HubStatistics:
         """Return the counters; see `Hub.statistics`."""

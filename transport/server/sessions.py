@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -38,6 +39,8 @@ class Sessions:
 
     Attributes:
         application: see above.
+        on_begun: called with each session that other processes may go on with, and with what the
+            store has of it; its handler has not run yet.
     """
 
     def __init__(
@@ -50,6 +53,7 @@ class Sessions:
         authenticator: Authenticator,
     ) -> None:
         self.application = application
+        self.on_begun: Callable[[Runner, Image], None] = lambda runner, image: None
         self._registry = registry
         self._limits = limits
         self._admission = admission
@@ -97,7 +101,14 @@ class Sessions:
         return runner
 
     def take_over(
-        self, record: Record, request: OpeningRequest, image: Image, user: Any, *, trial: bool
+        self,
+        record: Record,
+        request: OpeningRequest,
+        image: Image,
+        user: Any,
+        *,
+        trial: bool,
+        is_dismissed: bool = False,
     ) -> None:
         """Go on with a session that another process had, and call its handler.
 
@@ -107,11 +118,13 @@ class Sessions:
             image: the session, as this process has claimed it.
             user: see `Identity.user`.
             trial: whether its last process has died.
+            is_dismissed: whether its user was dismissed since it was opened (IDN-2).
 
         Raises:
             ProtocolError: see `create`.
         """
         now = self._registry.now()
+        image = replace(image, subject=record.subject)  # as it is: a store may have its hash
         whole = replace(image, acked=image.last, payloads=()) if image.is_torn else image
         session = ServerSession.restore(record.id, self._limits, whole, now, trial=trial)
         runner = self.create(record, request, now, image, session)
@@ -122,6 +135,9 @@ class Sessions:
             runner.finish(request.scope, user)
             session.reset(ResetReason.STORE_LOST)
             runner.driver.notify()
+        elif is_dismissed:
+            runner.finish(request.scope, user)
+            runner.dismiss()
         elif session.state in NOT_SENDING:
             runner.finish(request.scope, user)
         elif image.wraps:
@@ -132,6 +148,7 @@ class Sessions:
             runner.driver.notify()
         else:
             runner.start(self.application, request.scope, user, now, resumed=True)
+        self.on_begun(runner, image)
 
     def check_room(self, request: OpeningRequest) -> None:
         """Check that there is memory for one more session.

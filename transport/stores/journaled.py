@@ -100,7 +100,9 @@ class Located(Struct, frozen=True, kw_only=True):
     """What is needed to decide about a session that this process does not have.
 
     Attributes:
-        home, fence, subject, token, hub, closing, tombstone: see `Image`.
+        home, fence, token, hub, closing, tombstone: see `Image`.
+        subject: as it is stored: Redis has a hash of one that is longer than 44 bytes, which
+            `transport.stores.names.shorten` makes. The same is in an `Image` that was claimed.
     """
 
     home: str
@@ -204,7 +206,7 @@ class JournaledStore(Protocol):
     def statistics(self) -> StoreStatistics: ...
 
     async def start(self, owner: Owner) -> None:
-        """Reach the store and take a lease.
+        """Reach the store and take a lease; no effect if it has one.
 
         Raises:
             StoreUnavailable: it cannot be reached; the message says why.
@@ -216,6 +218,13 @@ class JournaledStore(Protocol):
         """Write what the sessions still have, give the lease up, and end all connections.
 
         It takes at most some seconds; what the store has not answered by then is not told.
+        """
+        ...
+
+    def close(self) -> None:
+        """End all connections at once, and write nothing more; also if the event loop is closed.
+
+        Its lease ends by itself, some seconds later. No effect after `stop`.
         """
         ...
 

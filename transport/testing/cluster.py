@@ -35,29 +35,32 @@ class _MemoryWorkers(Workers):
 
     def join(self, hub: str, limits: Limits) -> Joined:
         """See `SharedStore.join`."""
-        return Joined(self._make_bus(hub), None)
+        return Joined(self._make_bus(hub))
 
 
 class _ModelledStore(SharedStore):
     """The part of one process of a cluster in a store of the test.
 
     Args:
+        model: the store.
         connect: makes the store of a hub.
         make_bus: makes the bus of a hub, by its name and that of the process.
     """
 
     def __init__(
         self,
+        model: StoreModel,
         connect: Callable[[Limits], ModelStore],
         make_bus: Callable[[str, str], MemoryBus],
     ) -> None:
+        self._model = model
         self._connect = connect
         self._make_bus = make_bus
 
     def join(self, hub: str, limits: Limits) -> Joined:
         """See `SharedStore.join`."""
         store = self._connect(limits)
-        return Joined(self._make_bus(hub, store.name), store)
+        return Joined(self._make_bus(hub, store.name), store, self._model.topics)
 
 
 class Process:
@@ -128,7 +131,7 @@ class Process:
         """Make the application, run its lifespan, and wait until it has joined the others."""
         store: SharedStore = _MemoryWorkers(self._bus)
         if model is not None:
-            store = _ModelledStore(partial(self._connect, model), self._bus)
+            store = _ModelledStore(model, partial(self._connect, model), self._bus)
         self.app = self._part.context().run(make_hub, store)
         self._lifespan = _Lifespan(self.app, self._run)
         await self._lifespan.start()

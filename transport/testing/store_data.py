@@ -26,6 +26,7 @@ from transport.protocol.journal import (
     claim,
 )
 from transport.stores.journaled import GRACE, Ended, Found, Grace, Located, Made
+from transport.stores.names import shorten
 from transport.stores.remote.times import Times
 
 TIMES = Times()
@@ -74,7 +75,7 @@ class Data(Struct, kw_only=True):
         return Located(
             home=image.home,
             fence=image.fence,
-            subject=image.subject,
+            subject=shorten(image.subject),
             token=image.token,
             hub=image.hub,
             closing=image.closing,

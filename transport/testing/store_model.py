@@ -45,6 +45,7 @@ from transport.stores.remote.wire import (
     Unwilling,
 )
 from transport.testing.store_data import Data
+from transport.testing.topic_model import TopicModel
 
 _BEGINNING = 1_700_000_000.0
 """The server's clock when that of the loop is 0, in seconds."""
@@ -62,6 +63,7 @@ class StoreModel:
         refusal: the error that the server answers to everything that writes; "" if it does not. May
             be set, as to ``"OOM command not allowed"``.
         broken: the error that a write of a session is answered, by the id of the session.
+        topics: what is published; its own faults come from `pause`, `stop` and `forget_all` too.
         deaf: names of processes that have lost the connection on which others reach them.
     """
 
@@ -81,6 +83,7 @@ class StoreModel:
         self.connections: dict[_Connection, None] = {}
         """Those that have not ended, in their order."""
         self._listeners: set[str] = set()
+        self.topics = TopicModel()
         self._begin_run()
 
     # The processes
@@ -102,10 +105,12 @@ class StoreModel:
         """Execute nothing until `resume`. What arrives meanwhile is kept, also if its connection
         ends before that."""
         self._is_paused = True
+        self.topics.pause()
 
     def resume(self) -> None:
         """Execute what has arrived since `pause`, in its order, and go on."""
         self._is_paused = False
+        self.topics.resume()
         while self._backlog and not self._is_paused:
             self._backlog.popleft()()
 
@@ -143,6 +148,7 @@ class StoreModel:
     def forget_all(self) -> None:
         """Lose all data, in the same run, as FLUSHALL does."""
         self.data = Data()
+        self.topics.flush()
 
     def forget(self, session_id: str) -> None:
         """Lose one session."""
@@ -277,12 +283,12 @@ class ModelStore(RemoteStore):
         self.slept = 0.0
         loop = asyncio.get_running_loop()
         super().__init__(name, *wires, secret=secret, clock=lambda: loop.time() + self.slept)
-        self._model = model
+        self.model = model
         self._wires = wires
 
     def vanish(self) -> None:
         """Send nothing more, as a process that was killed. Its tasks are for the caller to end."""
-        self._model.listen(self.name, False)
+        self.model.listen(self.name, False)
         for wire in self._wires:
             wire.vanish()
 
@@ -322,7 +328,7 @@ class _Wire:
     """
 
     def __init__(self, model: StoreModel, name: str, limits: Limits) -> None:
-        self._model = model
+        self.model = model
         self._name = name
         self._limits = limits
         self._run = ""
@@ -339,9 +345,9 @@ class _Wire:
         self.drop()
         if self._has_vanished:
             raise Unanswered("the process is gone")
-        self._connection = self._model.open_connection(self._name)
-        greeting = await self._model.execute(
-            self._connection, lambda: Greeting(self._model.run, self._model.birth())
+        self._connection = self.model.open_connection(self._name)
+        greeting = await self.model.execute(
+            self._connection, lambda: Greeting(self.model.run, self.model.birth())
         )
         self._run = greeting.run
         return greeting
@@ -353,7 +359,7 @@ class _Wire:
         """See `Wire.write`."""
 
         def write_all() -> list[Outcome]:
-            return [self._model.write(each, write, self._limits) for each, write in writes]
+            return [self.model.write(each, write, self._limits) for each, write in writes]
 
         return await self._execute(write_all, is_flight=True)
 
@@ -370,17 +376,19 @@ class _Wire:
     async def _execute(self, work: Callable[[], T], *, is_flight: bool = False) -> T:
         if self._connection is None:
             raise Unanswered("the connection has ended")
-        return await self._model.execute(self._connection, work, is_flight=is_flight)
+        return await self.model.execute(self._connection, work, is_flight=is_flight)
 
     def _answer(self, question: Question[Any]) -> Any:
-        model, data, now = self._model, self._model.data, self._model.now
+        model, data, now = self.model, self.model.data, self.model.now
         if isinstance(question, Renew | SetBirth | ShareSecret | Begin | Take) and model.refusal:
             return Failed(model.refusal)
         match question:
             case ReadBirth():
                 return model.birth()
-            case SetBirth():
-                data.birth = model.run, now
+            case SetBirth(seen=seen):
+                birth = model.birth()
+                if birth.is_of(seen) or birth.run != model.run:
+                    data.birth = model.run, now
                 return model.birth()
             case Renew(count=count):
                 model.listen(self._name, True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 
 import pytest
 import redis.asyncio
+from msgspec.structs import replace
 
 from tests.support.journaled_sessions import DEADLINE, JournaledProcess
 from tests.support.redis_processes import (
@@ -24,7 +26,7 @@ from tests.support.servers.redis import RedisServer, running_redis
 from transport.bus.redis_store import RedisStore
 from transport.errors import StoreUnavailable
 from transport.protocol.journal import ClaimRefusal, End, Image, Refusal, Release
-from transport.stores.journaled import GRACE, Ended, Found
+from transport.stores.journaled import GRACE, Ended, Found, Made
 
 
 async def test_messages_are_stored_once_in_order(redis_server: RedisServer) -> None:
@@ -72,6 +74,44 @@ async def test_session_moves_to_another_process(redis_server: RedisServer) -> No
         ended = await one.store.open("opening of one", "other", one.new_image())
         assert ended == Ended("one", b"how it ended")
         assert two.store.statistics.takeovers == one.store.statistics.fenced == 1
+
+
+async def test_idle_session_takes_at_most_400_bytes(redis_server: RedisServer) -> None:
+    async with running(redis_server.url) as process, redis_server.client() as client:
+        image = replace(
+            process.new_image(),
+            version=2_000_000,
+            subject="ann@example.org",
+            token=bytes(range(224, 256)),
+            hub="app.chat:chat",
+            holder="client0123456789",
+            handled=1_000_000,
+            acked=1_000_000,
+            last=1_000_000,
+            confirmed=70_000,
+        )
+        session_id = process.store.name + "Kq3vM8sLxPzT"
+        assert isinstance(await process.store.open("n" * 43, session_id, image), Made)
+        size = await client.memory_usage(f"oc1:s:{{{session_id}}}")
+        assert size is not None
+        assert size <= 400
+
+
+async def test_long_name_of_a_hub_is_given_back(redis_server: RedisServer) -> None:
+    """Redis keeps a hash of it."""
+    hub = "application.realtime.handlers.conversations.serve"
+    async with running(redis_server.url, hub=hub) as process:
+        image = replace(process.new_image(), hub=hub)
+        await process.store.open("opening", "one", image)
+        await process.store.open("another", "two", replace(image, hub="x" * 50))
+        await end_grace(redis_server)
+        located, other = await process.store.locate("one"), await process.store.locate("two")
+        assert located is not None
+        assert other is not None
+        assert located.hub == hub != other.hub
+        claimed = await process.store.claim("one", located.home, located.fence)
+        assert isinstance(claimed, Image)
+        assert claimed.hub == hub
 
 
 async def test_released_session_has_no_home(redis_server: RedisServer) -> None:
@@ -183,8 +223,42 @@ async def test_second_hub_of_the_same_name_is_refused(redis_server: RedisServer)
     shared.join("chat", LIMITS)
 
 
+def test_store_of_a_closed_loop_ends_its_connections(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nobody closes what the closed loop had: that is the case here.
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+
+    async def start() -> JournaledProcess:
+        process = JournaledProcess(store_of(RedisStore(redis_server.url), "chat"))
+        await process.store.start(process)
+        return process
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    process = loop.run_until_complete(start())
+    loop.close()
+    process.store.close()
+    process.store.close()
+    gc.collect()
+
+    async def until_alone() -> None:
+        async with redis_server.client() as client, asyncio.timeout(DEADLINE):
+            while len(await client.client_list()) > 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
+    asyncio.run(until_alone())
+
+
+async def test_store_that_has_started_starts_no_second_time(redis_server: RedisServer) -> None:
+    async with redis_server.client() as client, running(redis_server.url) as process:
+        before = len(await client.client_list())
+        await process.store.start(process)
+        assert len(await client.client_list()) == before
+
+
 async def test_process_has_one_name_on_bus_and_store(redis_server: RedisServer) -> None:
-    bus, store = RedisStore(redis_server.url).join("chat", LIMITS)
+    bus, store, _ = RedisStore(redis_server.url).join("chat", LIMITS)
     assert store is not None
     assert bus.name == store.name
     assert bus.is_alive(store.name)

@@ -7,8 +7,6 @@ import random
 from typing import Any, cast
 
 import pytest
-from redis.asyncio import ConnectionPool
-from redis.asyncio.connection import AbstractConnection
 
 from tests.support.servers.redis import RedisServer
 from transport.limits import Limits
@@ -27,6 +25,7 @@ from transport.protocol.topic_log import (
     read,
 )
 from transport.stores.journaled import Failed
+from transport.stores.redis.connections import Connections
 from transport.stores.redis.keys import Keys
 from transport.stores.redis.topic_commands import MAX_READ
 from transport.stores.redis.topic_wires import RedisTopics
@@ -45,18 +44,8 @@ LIMITS = Limits(message=400, window_bytes=400, window_messages=6)
 KEEP = Keep(6, 400)
 
 
-class Plain:
-    """Connections to a server."""
-
-    def __init__(self, url: str) -> None:
-        self._pool = ConnectionPool.from_url(url, protocol=2, retry=None, socket_timeout=None)
-
-    def make(self) -> AbstractConnection:
-        return cast(AbstractConnection, self._pool.make_connection())  # type: ignore[no-untyped-call]
-
-
 def topics(server: RedisServer, hub: str = "chat", limits: Limits = LIMITS) -> RedisTopics:
-    return RedisTopics(Plain(server.url), Keys("shop:"), hub, limits)
+    return RedisTopics(Connections(server.url), Keys("shop:"), hub, limits)
 
 
 def client_of(server: RedisServer) -> Any:
@@ -373,7 +362,8 @@ async def test_refused_connection_and_command_are_named(redis_server: RedisServe
     wire.drop()
     with pytest.raises(Broken, match="not connected"):
         await wire.publish([])
-    nowhere = RedisTopics(Plain("redis://127.0.0.1:1/0"), Keys(), "chat", LIMITS).publish_wire()
+    nobody = Connections("redis://127.0.0.1:1/0")
+    nowhere = RedisTopics(nobody, Keys(), "chat", LIMITS).publish_wire()
     with pytest.raises(Broken, match="connect"):
         await nowhere.connect()
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import httpx
 
-from tests.integration.workers.members import DEADLINE
 from tests.support.clients.frame_client import encode
+from tests.support.clients.members import DEADLINE
 from tests.support.servers.uvicorn import Server
 
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.integration.workers.conftest import APP, HOSTS, IS_FULL, checked
-from tests.integration.workers.members import Member, members
-from tests.integration.workers.pages import pages
 from tests.support.browsers.chromium import Tab
+from tests.support.browsers.pages import pages
 from tests.support.clients.frame_client import TRANSPORTS
+from tests.support.clients.members import Member, members
 from tests.support.figures import tell
 from tests.support.servers.nginx import nginx
 from tests.support.servers.uvicorn import Server

@@ -12,9 +12,9 @@ from contextlib import contextmanager
 import pytest
 
 from tests.integration.workers.conftest import IS_FULL, REPLACING
-from tests.integration.workers.members import DEADLINE, members
 from tests.integration.workers.requests import ask
 from tests.support.clients.frame_client import open_frame
+from tests.support.clients.members import DEADLINE, members
 from tests.support.servers.uvicorn import Server
 from transport.errors import Fate, Unacknowledged
 

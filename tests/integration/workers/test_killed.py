@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.workers.conftest import APP, IS_FULL, checked
-from tests.integration.workers.members import DEADLINE, Member, members
 from tests.support.clients.frame_client import TRANSPORTS
+from tests.support.clients.members import DEADLINE, Member, members
 from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.figures import tell
 from tests.support.servers.uvicorn import Server

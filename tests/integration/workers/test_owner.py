@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.workers.conftest import IS_FULL, REPLACING
-from tests.integration.workers.members import DEADLINE, Member, members
+from tests.support.clients.members import DEADLINE, Member, members
 from tests.support.servers.uvicorn import Server
 from transport.bus.ranks import ranked
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from tests.integration.workers.conftest import APP, checked
-from tests.integration.workers.members import DEADLINE, members
+from tests.support.clients.members import DEADLINE, members
 from tests.support.servers.uvicorn import UVICORN, Server
 
 

@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from tests.integration.workers.conftest import COUNT, REPLACING
-from tests.integration.workers.members import DEADLINE, members
+from tests.support.clients.members import DEADLINE, members
 from tests.support.servers.uvicorn import Server
 
 COUNT_OF_EACH = 20

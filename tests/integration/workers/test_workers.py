@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from tests.integration.workers.conftest import HOSTS
-from tests.integration.workers.members import DEADLINE, Member, members
 from tests.integration.workers.requests import ask
 from tests.support.clients.frame_client import open_frame
+from tests.support.clients.members import DEADLINE, Member, members
 from tests.support.faults.tcp_proxy import FaultProxy
 from tests.support.servers.uvicorn import Server
 

@@ -9,6 +9,7 @@ written since a copy.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import chain, islice
 from random import Random
 
 from msgspec.structs import replace
@@ -28,9 +29,10 @@ from transport.protocol.journal import (
     claim,
 )
 from transport.stores.journaled import GRACE, Ended, Found, Made
+from transport.stores.names import shorten
 from transport.stores.redis.calls import Caller, read_claimed, read_opened
 from transport.stores.redis.commands import pack
-from transport.stores.redis.keys import Keys, shorten
+from transport.stores.redis.keys import Keys
 from transport.stores.redis.lives import Lives
 from transport.stores.redis.records import decode_image, encode_birth
 from transport.stores.redis.scripts import Scripts
@@ -113,11 +115,15 @@ class Comparison:
         others = [session for session in playing if not isinstance(session.action, Write)]
         commands = self._writer.pack((session.id, write) for session, write in writes)
 
-        before = self._send([pack("TIME"), self._pack_birth()])[0]
-        flown = self._send(command.packed for command in commands)
-        called = [self._send(self._pack(session)) for session in others]
-        self._clock = (_milliseconds(before), _milliseconds(self._send([pack("TIME")])[0]))
-        read = self._send(packed for session in playing for packed in self._pack_read(session))
+        packed = [self._pack(session) for session in others]
+        before, _ = self._send([pack("TIME"), self._pack_birth()])
+        replies = iter(
+            self._send([*(command.packed for command in commands), *chain(*packed), pack("TIME")])
+        )
+        flown = list(islice(replies, len(commands)))
+        called = [list(islice(replies, len(each))) for each in packed]
+        self._clock = (_milliseconds(before), _milliseconds(next(replies)))
+        read = self._send(chain(*map(self._pack_read, playing)))
 
         seen = {
             session.id: self._read(read[4 * place : 4 * place + 4])

@@ -59,16 +59,17 @@ SCRIPTS = (
         f"  {_DECIDES}\n  if answer then return answer end\n  redis.call('HSET'",
         "  if not found[2] then return 'gone' end\n  redis.call('HSET'",
     ),
-    ScriptMutant("gap in the log", "if known < 0 then return 'behind' end"),
+    ScriptMutant("gap in the log", "known < 0 or torn", "torn"),
+    ScriptMutant("step on a torn log", "known < 0 or torn", "known < 0"),
     ScriptMutant(
         "stored messages pushed again", "messages + known, messages", "messages, messages"
     ),
     ScriptMutant("last moved back", "last = found[5]"),
     ScriptMutant("acked moved back", "if trim < 0 then acked = found[6] end"),
     ScriptMutant("acknowledged messages kept", "if trim > 0 then", "if trim > 1 then"),
-    ScriptMutant("cursor not removed", "if unsets < stop then", "if unsets > stop then"),
+    ScriptMutant("cursor not removed", "each('HDEL', record, unsets, stop - 1)"),
     ScriptMutant("touch without its time", "text(clock() - tonumber(idle))", "text(clock())"),
-    ScriptMutant("log without a life", "if length == count then", "if length == 0 then"),
+    ScriptMutant("log without a life", "if length == to - from + 1 then", "if length == 0 then"),
     ScriptMutant("record without a life", "redis.call('PEXPIRE', record, ARGV[4])"),
     ScriptMutant(
         "log kept at an end",

@@ -12,9 +12,9 @@ import redis.asyncio
 
 from transport.bus.interface import Pipe
 from transport.bus.items import Item
-from transport.bus.redis.connections import PoolConnections
 from transport.bus.redis.keys import Keys
 from transport.bus.redis.redis_bus import RedisBus
+from transport.stores.redis.connections import Connections
 
 LEASE = 600
 """Seconds: it ends only if a test ends it."""
@@ -41,7 +41,7 @@ class Echo:
 
 async def main(url: str, hub: str) -> None:
     keys = Keys(hub)
-    bus = RedisBus(PoolConnections.from_url(url), keys, keys.new_name(), b"s" * 32)
+    bus = RedisBus(Connections(url), keys, keys.new_name(), b"s" * 32)
     client = redis.asyncio.Redis.from_url(url)
     await client.set(keys.process(bus.name), -1, ex=LEASE)
     await bus.start(Echo())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import random
 import signal
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis
 from msgspec import Raw, msgpack
 
 from tests.support.faults.tcp_proxy import FaultProxy
@@ -21,10 +23,10 @@ from tests.support.servers.redis import RedisServer, running_redis
 from tests.unit.bus.test_unix_bus import Log, forked_child, poll
 from transport.bus.interface import NotReached, Pipe
 from transport.bus.items import Answer, Call, Cancel, Item
-from transport.bus.redis import census, finder, peer, redis_bus
+from transport.bus.redis import census, finder, peer, redis_bus, subscription
 from transport.bus.redis import connections as redis_connections
-from transport.bus.redis.connections import PoolConnections
 from transport.bus.redis.redis_bus import RedisBus
+from transport.stores.redis.connections import Connections
 
 DEADLINE = 30.0
 
@@ -34,6 +36,7 @@ PROGRAM = Path(__file__).with_name("redis_process.py")
 @pytest.fixture(autouse=True)
 def look_often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis_bus, "LOOK_INTERVAL", 0.05)
+    monkeypatch.setattr(subscription, "SILENT_TICKS", 40)
 
 
 @asynccontextmanager
@@ -140,15 +143,18 @@ def _ended(log: Log) -> list[tuple[str, str]]:
     return [event for event in log.events if event[0] == "ended"]
 
 
-async def test_subscription_that_is_silent_is_renewed(redis_server: RedisServer) -> None:
+async def test_subscription_that_is_silent_is_renewed(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is open, and nothing comes: as over a network that lost one side of it."""
+    monkeypatch.setattr(subscription, "SILENT_TICKS", 2)
     processes = RedisProcesses(redis_server)
     async with (
         FaultProxy(redis_server.port) as proxy,
         joined(processes) as (a, seen_a),
     ):
         b, seen_b = processes.make(), Log()
-        proxied = PoolConnections.from_url(f"redis://127.0.0.1:{proxy.port}/0")
+        proxied = Connections(f"redis://127.0.0.1:{proxy.port}/0")
         b._subscription._line._connections = proxied
         async with processes.leased(b.name):
             await b.start(seen_b)
@@ -184,9 +190,9 @@ async def test_lost_messages_end_the_pipes_and_cost_only_time(
     monkeypatch.setattr(redis_bus, "LOOK_INTERVAL", 0.02)
     async with two(RedisProcesses(redis_server, bus=LossyBus)) as (a, seen_a, b, seen_b):
         sent: dict[Pipe, list[Item]] = defaultdict(list)
-        taken: dict[int, list[Item]] = defaultdict(list)
-        seen_b.received = lambda pipe, item: taken[id(pipe)].append(item)  # type: ignore[method-assign]
-        for number in range(200):
+        taken: dict[Pipe, list[Item]] = defaultdict(list)
+        seen_b.received = lambda pipe, item: taken[pipe].append(item)  # type: ignore[method-assign]
+        for number in range(100):
             pipe = await until_open(a, b.name)
             sent[pipe].append(Cancel(number))
             pipe.send(Cancel(number))
@@ -374,6 +380,35 @@ async def test_child_that_is_forked_does_not_stay_subscribed(
             await seen.until(lambda: len(_ended(seen)) == 2)
 
 
+def test_process_whose_loop_was_closed_does_not_stay_subscribed(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has stopped its bus before; a new hub does."""
+    monkeypatch.setattr(sys, "unraisablehook", lambda _: None)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *_: None)
+    processes = RedisProcesses(redis_server)
+
+    async def start() -> RedisBus:
+        bus = processes.make()
+        await bus.start(Log())
+        return bus
+
+    bus = loop.run_until_complete(start())
+    loop.close()
+    with redis.Redis.from_url(redis_server.url) as client:
+        channel = processes.keys.process(bus.name)
+        assert client.pubsub_numsub(channel) == [(channel, 1)]
+        bus.stop()
+
+        async def until_left() -> None:
+            await poll(lambda: client.pubsub_numsub(channel) == [(channel, 0)])
+
+        asyncio.run(until_left())
+    del bus
+    gc.collect()
+
+
 # Redis itself
 
 
@@ -437,6 +472,23 @@ async def test_redis_that_lost_its_data_kills_nobody(redis_server: RedisServer) 
         assert _ended(sa) == _ended(sb) == []
         async with joined(RedisProcesses(redis_server)) as (c, _):
             await poll(lambda: c.peers == {a.name, b.name})
+
+
+async def test_redis_that_was_demoted_is_connected_to_again(tmp_path: Path) -> None:
+    """What it refuses then is done once another one, or itself, takes it."""
+    async with (
+        running_redis(tmp_path) as server,
+        server.client() as client,
+        two(RedisProcesses(server)) as (a, _, b, seen),
+    ):
+        line = a._commands._line
+        first = line._connection
+        await client.replicaof("127.0.0.1", "1")
+        await poll(lambda: line._connection is not first)
+        await client.replicaof("NO", "ONE")
+        await a.look()
+        (await until_open(a, b.name)).send(Cancel(1))
+        await seen.until(lambda: Cancel(1) in seen.items)
 
 
 async def test_start_without_redis_fails_and_can_be_repeated(tmp_path: Path) -> None:

@@ -99,6 +99,13 @@ def test_step_after_lost_messages_is_behind() -> None:
     assert apply(IMAGE, write(step(8, ('"eight"',))), NOW) is Refusal.BEHIND
 
 
+def test_step_of_a_torn_session_is_behind() -> None:
+    """Its home still has what the store has lost; the next one would not."""
+    torn = replace(IMAGE, payloads=IMAGE.payloads[1:])
+    assert apply(torn, write(step(7)), NOW) is Refusal.BEHIND
+    assert apply(torn, write(step(7, ('"seven"',))), NOW) is Refusal.BEHIND
+
+
 def test_step_sets_and_removes_cursors() -> None:
     after = applied(IMAGE, write(step(cursors={"news": None, "chat": 3})))
     assert after.cursors == {"chat": 3}

@@ -151,3 +151,34 @@ def test_client_that_closes_needs_no_trial() -> None:
     session, page = trial()
     session.receive(page, close(last=3), 0.0)
     assert is_readable(session)
+
+
+# What was stored in part
+
+
+def test_part_of_a_message_is_kept_until_it_is_handled() -> None:
+    """The next home may be killed, too, before it has handed the message out, or after."""
+    session = restored(image(handled=3, last=2, partial=2, payloads=('"a"', '"b"')))
+    page = attached(session, 1)
+    touched = session.step(touch=Touch(1, "run"))
+    assert touched is not None
+    assert touched.partial == 2
+    session.stored(touched)
+    assert session.image(image()).partial == 2
+    receive(session, page, "4", "5")
+    session.receive_nowait()
+    session.send('"c"')
+    assert store(session, force=True).partial == 3
+    session.receive_nowait()
+    assert store(session).partial == 0
+    session.send('"d"')
+    assert store(session, force=True).partial == 1
+
+
+def test_session_whose_messages_are_lost_is_reset() -> None:
+    """RES-5: its marks are whole, so what became of the client's messages is known."""
+    session = restored(image(handled=3, acked=1, last=4, payloads=()))
+    assert session.ending is not None
+    reset = session.tombstone().reset_for(2)
+    assert (reset.reason, reset.lost) == (ResetReason.STORE_LOST, [3, 4])
+    assert (reset.handled, reset.in_hand) == (3, 3 + LIMITS.unstored)

@@ -335,3 +335,15 @@ def test_image_says_that_session_is_closing(session: ServerSession, page: Attach
     session.healed(whole)
     assert decode_close(whole.closing) == session.closing
     assert session.downlink.close == session.closing
+
+
+def test_image_of_ended_session_is_its_tombstone(session: ServerSession, page: Attachment) -> None:
+    """Nothing else remains of it, and a part of it would be torn."""
+    session.send('"a"')
+    store(session)
+    session.reset(ResetReason.SHUTDOWN)
+    whole = session.image(image(fence=4))
+    assert decode_tombstone(whole.tombstone) == session.tombstone()
+    assert (whole.fence, whole.payloads, whole.is_torn) == (4, (), False)
+    session.healed(whole)
+    assert session.end_shown

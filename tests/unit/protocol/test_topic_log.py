@@ -84,7 +84,7 @@ def test_entry_names_what_the_writer_knows_and_the_log_lost() -> None:
     """The store went back: a member below what was lost must not take the entry as the next."""
     log, entry = publish(filled(10), publication(5, known=40), KEEP, 30)
     assert isinstance(entry, Entry)
-    assert (entry.before, entry.number, entry.follows) == (10, 41, 40)
+    assert (entry.before, entry.number, entry.lowest_cursor) == (10, 41, 40)
     assert judge(entry, 10) is Taking.BEHIND
     assert judge(entry, 40) is Taking.TAKE
     assert log.last == 41

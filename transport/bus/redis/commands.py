@@ -8,14 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import ResponseError
+from redis.exceptions import ReadOnlyError, ResponseError
 
-from transport.bus.redis.connections import (
-    ANSWER_WITHIN,
-    Connections,
-    Reconnecting,
-    until_one_ends,
-)
+from transport.bus.redis.connections import ANSWER_WITHIN, Reconnecting, until_one_ends
+from transport.stores.redis.connections import Connections, text_of
 from transport.telemetry.log import ERROR, log_event
 
 Answered = Callable[[Any], None]
@@ -98,6 +94,8 @@ class Commands:
         while True:
             try:
                 answer = await connection.read_response(disable_decoding=True)
+            except ReadOnlyError:
+                raise  # another Redis is in its place now: connect to that
             except ResponseError as error:
                 answer = error
                 self._log_refusal(error)
@@ -110,7 +108,8 @@ class Commands:
 
     def _log_refusal(self, error: ResponseError) -> None:
         """Log what Redis refuses, each kind once."""
-        kind = str(error).partition(" ")[0]
+        text = text_of(error)
+        kind = text.partition(" ")[0]
         if kind not in self._refusals:
             self._refusals.add(kind)
             log_event(
@@ -118,7 +117,7 @@ class Commands:
                 "redis_refused",
                 "Redis refuses what this process needs to reach the others: correct its ACL or "
                 "its configuration",
-                error=str(error),
+                error=text,
             )
 
     async def _watch(self) -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import socket
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any
 
-from redis.asyncio import ConnectionPool
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError
 
 from transport.bus import forks
+from transport.stores.redis.connections import BROKEN, Connections, abort
 from transport.telemetry.log import ERROR, log_event
 
 ANSWER_WITHIN = 3.0
@@ -22,52 +18,6 @@ is replaced: the way to Redis may be gone without any sign."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 """Seconds between attempts to connect."""
-
-BROKEN = (RedisError, OSError, TimeoutError)
-"""What a connection raises that is broken, or cannot be made."""
-
-
-class Connections(Protocol):
-    """Makes connections to one Redis."""
-
-    def make(self) -> AbstractConnection:
-        """Return a new connection, which does not connect yet."""
-        ...
-
-
-class PoolConnections:
-    """Connections as a pool of redis-py makes them; the pool itself is not used.
-
-    Args:
-        pool: has the address, the credentials and the options.
-    """
-
-    def __init__(self, pool: ConnectionPool) -> None:
-        self._make = pool.connection_class
-        self._options = {
-            **pool.connection_kwargs,
-            "protocol": 2,  # a message of a channel costs half of what it costs with 3
-            "decode_responses": False,
-            "socket_timeout": None,
-            "socket_connect_timeout": ANSWER_WITHIN,
-            "health_check_interval": 0,
-            "retry": None,
-            "retry_on_error": [],
-            "retry_on_timeout": False,
-        }
-
-    @classmethod
-    def from_url(cls, url: str) -> PoolConnections:
-        """Return those to the Redis of a URL, as ``redis://localhost:6379/0``.
-
-        Raises:
-            ValueError: it is not one of a Redis.
-        """
-        return cls(ConnectionPool.from_url(url))
-
-    def make(self) -> AbstractConnection:
-        """See `Connections.make`."""
-        return self._make(**self._options)
 
 
 class Reconnecting:
@@ -109,9 +59,8 @@ class Reconnecting:
 
     def abandon(self) -> None:
         """End the connection when the event loop is closed."""
-        if (number := self.fileno()) >= 0:
-            with socket.socket(fileno=os.dup(number)) as one, suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
+        if self._connection is not None:
+            abort(self._connection)
 
     def fileno(self) -> int:
         """Return the number of the file of the connection; -1 if it is closed."""
@@ -138,14 +87,9 @@ class Reconnecting:
                     exc_info=True,
                 )
             finally:
-                await _disconnect(connection)
+                abort(connection)
             await asyncio.sleep(self._pause)
             self._pause = min(max(_FIRST_PAUSE, 2 * self._pause), _LONGEST_PAUSE)
-
-
-async def _disconnect(connection: AbstractConnection) -> None:
-    with suppress(*BROKEN):
-        await connection.disconnect(nowait=True)
 
 
 async def until_one_ends(*jobs: Any) -> None:

@@ -1,18 +1,21 @@
 """`Pair`: the two numbered streams between two processes, one each way.
 
-Redis passes on what is published, in order, to whoever subscribes at that moment; it keeps nothing
-and tells nobody that something was lost. So messages with parts are numbered. While nothing is
-missing, an *epoch* lasts. Who notices a loss ends it: both sides drop what they have, and end their
-pipes.
+Redis passes on what is published, in order, to those that subscribe at that moment; it keeps
+nothing and tells nobody that something was lost. So messages with parts are numbered. While nothing
+is missing, an *epoch* lasts. The side that notices a loss ends it: both sides drop what they have,
+and end their pipes.
 
 One of the two processes, the one with the lower name, begins epochs. It publishes the epoch without
 parts (number 0) until the other side answers in it. The other side asks for a new one by BROKEN,
 until it gets one. Neither sends parts before it knows that the other has the same epoch, so a
 process that takes nothing costs Redis nothing.
 
-What is sent is acknowledged: a bounded number of bytes is under way. A subscriber that reads
-slowly is thus slowed down, and not cut off by Redis for its buffer. Whoever has parts that were not
-acknowledged for a second asks for it, and so the loss of a last message is noticed.
+What is sent is acknowledged: a bounded number of bytes is under way. So a subscriber that reads
+slowly is slowed down, and is not cut off by Redis for its buffer. A side whose parts were not
+acknowledged for a second asks for that; and so the loss of a last message is noticed.
+
+A message may also come twice, or late: a process publishes again, in order, what Redis has not
+answered when the connection broke. That is no loss, and is ignored.
 
 Pure: it posts messages through its owner, and knows no time.
 """
@@ -32,8 +35,8 @@ some 16 processes may send to one at their full rate."""
 PIECE = 2**18
 """Bytes of a message, about; a longer item is sent in pieces."""
 
-_OVERHEAD = 16
-"""Bytes of a part beside its item, about."""
+_OVERHEAD = 128
+"""Bytes that a part takes beside its item, about: in memory, which is what the bounds are for."""
 
 
 class Owner(Protocol):

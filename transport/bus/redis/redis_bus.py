@@ -10,12 +10,13 @@ from transport.bus.interface import NotReached, Pipe, Receiver
 from transport.bus.items import Hello
 from transport.bus.redis.census import LOOK_INTERVAL
 from transport.bus.redis.commands import Commands
-from transport.bus.redis.connections import ANSWER_WITHIN, BROKEN, Connections
+from transport.bus.redis.connections import ANSWER_WITHIN
 from transport.bus.redis.finder import Finder
 from transport.bus.redis.keys import Keys
 from transport.bus.redis.messages import decode_message
 from transport.bus.redis.roster import Roster
 from transport.bus.redis.subscription import Subscription
+from transport.stores.redis.connections import BROKEN, Connections
 from transport.telemetry.log import INFO, WARNING, log_event
 
 HELLO_WITHIN = 1.0
@@ -36,7 +37,7 @@ class RedisBus:
         connections: to Redis.
         keys: of the hub.
         name: of this process, see `Keys.new_name`.
-        secret: see `Bus`.
+        secret: see `Bus`; empty if the store keeps one.
         release: of this package, for the others' logs.
 
     It belongs to the running event loop.
@@ -47,7 +48,7 @@ class RedisBus:
         connections: Connections,
         keys: Keys,
         name: str,
-        secret: bytes,
+        secret: bytes = b"",
         release: str = "",
     ) -> None:
         self.name = name

@@ -9,15 +9,11 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 
 from transport.bus.redis.commands import Commands, pack
-from transport.bus.redis.connections import (
-    ANSWER_WITHIN,
-    Connections,
-    Reconnecting,
-    until_one_ends,
-)
+from transport.bus.redis.connections import ANSWER_WITHIN, Reconnecting, until_one_ends
+from transport.stores.redis.connections import Connections
 
-CHECK_TICKS = 2
-"""Ticks of a second in which what a process sends to itself comes back."""
+SILENT_TICKS = 2
+"""Ticks of a second without any message, after one that a process has sent to itself."""
 
 _CHECK = b"check "
 
@@ -99,6 +95,7 @@ class Subscription:
         received = self._received
         while True:
             what, _, data = await connection.read_response(disable_decoding=True)
+            self._check.silent_ticks = 0
             if what != b"message":
                 continue
             if data.startswith(_CHECK):
@@ -121,34 +118,42 @@ class Subscription:
 
     def _checked(self, answer: Any) -> None:
         self._check.answered()
-        if answer == 0 and self.is_subscribed:
+        if answer == 0 and self._check.is_due:
             self.renew()
 
 
 class _Check:
-    """Numbers what a process sends to itself."""
+    """Numbers what a process sends to itself.
+
+    Attributes:
+        silent_ticks: since Redis has passed on the last one, or anything was received.
+    """
 
     def __init__(self) -> None:
         self._count = 0
         self._sent = self._came_back = _CHECK
         self._is_answered = True
-        self._ticks = 0
-        """Since Redis has answered."""
+        self.silent_ticks = 0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the last one has yet to come."""
+        return self._came_back != self._sent
 
     def next(self) -> bytes | None:
         """Return what is to be sent now; nothing if the last has yet to come; None if it is lost.
 
         Called once in a tick. It counts no time: after this process stood still, what has come back
-        is read before the next tick.
+        is read before the next tick. Nor is it impatient while other messages are before it.
         """
-        if self._came_back == self._sent:
+        if not self.is_due:
             self._count += 1
             self._sent = _CHECK + b"%d" % self._count
-            self._ticks = 0
+            self.silent_ticks = 0
             self._is_answered = False
             return self._sent
-        self._ticks += self._is_answered
-        return None if self._ticks >= CHECK_TICKS else b""
+        self.silent_ticks += self._is_answered
+        return None if self.silent_ticks >= SILENT_TICKS else b""
 
     def answered(self) -> None:
         """Learn that Redis has passed on the last one."""

@@ -33,6 +33,7 @@ from transport.server.topics.subscriber import Members
 from transport.server.topics.topics import Topics
 from transport.server.uplink import Uplink
 from transport.stores.memory import WorkerStore
+from transport.stores.names import shorten_topic
 from transport.telemetry.log import ERROR, INFO, log_event
 from transport.waiting import resolve
 
@@ -95,6 +96,7 @@ class Relay:
         self._inheritance: Inheritance | None = None
         loop = asyncio.get_running_loop()
         self._has_joined = False
+        self._following: list[asyncio.Task[None]] = []
         self._has_tried = loop.create_future()
         self._joining = loop.create_task(self._join())
 
@@ -124,7 +126,22 @@ class Relay:
     async def publish(self, topic: str, payload: Payload) -> None:
         """Send a message to the members of a topic; see `Topics.publish`."""
         await self._until_joined()
-        await self._topics.publish(topic, payload)
+        if self._stored is not None:
+            await self._stored.topics.publish(shorten_topic(topic), payload)
+        else:
+            await self._topics.publish(topic, payload)
+
+    async def dismiss(self, subject: str) -> None:
+        """End the sessions of a user in all processes; see `Hub.close_user`.
+
+        Raises:
+            RuntimeError: they cannot be found.
+            StoreUnavailable, TimeoutError: see `Hub.close_user`.
+        """
+        queries = await self.queries()
+        if self._stored is not None:
+            await self._stored.dismissals.dismiss(subject)
+        await queries.dismiss(subject)
 
     async def queries(self) -> Queries:
         """Return what asks the other processes, once they are known.
@@ -158,6 +175,8 @@ class Relay:
         """Leave the other processes: their connections to sessions here end as if cut."""
         if not self._joining.get_loop().is_closed():
             self._joining.cancel()
+            for task in self._following:
+                task.cancel()
             resolve(self._has_tried)
             self._calls.stop()
             self._topics.stop()
@@ -171,6 +190,11 @@ class Relay:
                     owner = StoreOwner(self._stored.store, self._registry, self.edge)
                     await self._stored.store.start(owner)
                     owner.started()
+                    loop = asyncio.get_running_loop()
+                    self._following = [
+                        loop.create_task(self._stored.topics.run()),
+                        loop.create_task(self._stored.dismissals.run()),
+                    ]
                 await self._bus.start(self)
                 self._topics.begin()
                 self._has_joined = True

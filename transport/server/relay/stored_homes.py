@@ -114,11 +114,19 @@ class StoredHomes:
         except StoreUnavailable:
             raise store_unavailable() from None
 
-    async def keep_tombstone(self, session_id: str, located: Located) -> None:
-        """Let this process tell how a session has ended."""
+    async def keep_tombstone(
+        self, session_id: str, located: Located, subject: str | None = None
+    ) -> None:
+        """Let this process tell how a session has ended.
+
+        Args:
+            session_id: its public id.
+            located: what the store has of it.
+            subject: the subject that asks; by default as the store has it, perhaps shortened.
+        """
         records = self._registry.store
         assert isinstance(records, WorkerStore)
-        record = Record(session_id, located.subject, located.token, begun=True)
+        record = Record(session_id, subject or located.subject, located.token, begun=True)
         until = self._registry.now() + KEPT_FOR
         await records.inherit(record, decode_tombstone(located.tombstone), until)
 

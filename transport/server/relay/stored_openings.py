@@ -22,6 +22,7 @@ from transport.errors import ProtocolError, StoreUnavailable
 from transport.protocol.frames import Open, Reset, TransportKind
 from transport.protocol.journal import ClaimRefusal, Image
 from transport.protocol.server.opening import Begin, FinalAnswer
+from transport.server.authentication import dismissed_error
 from transport.server.elsewhere import NewSession, Visitor
 from transport.server.registry import Registry
 from transport.server.relay.asking import unavailable
@@ -30,7 +31,10 @@ from transport.server.relay.edge_link import EdgeLink
 from transport.server.relay.reservations import opening_key
 from transport.server.relay.stored_homes import StoredHomes, store_unavailable
 from transport.server.sessions import Sessions
+from transport.server.topics.dismissals import Dismissals
+from transport.server.topics.stored_topics import StoredTopics
 from transport.stores.journaled import GRACE, Ended, Found, JournaledStore, Located, Made
+from transport.stores.names import shorten
 from transport.stores.records import Record
 from transport.stores.tokens import Credential, derive_secret, hash_secret, make_token
 from transport.telemetry.log import INFO, log_event
@@ -57,11 +61,15 @@ class Stored:
 
     Attributes:
         store: of this process.
+        topics: of the store.
+        dismissals: of the users.
         hub: the name of the hub.
         wraps: whether its sessions are those of a WebSocket application.
     """
 
     store: JournaledStore
+    topics: StoredTopics
+    dismissals: Dismissals
     hub: str
     wraps: bool
 
@@ -90,6 +98,7 @@ class StoredOpenings:
         until_joined: Callable[[], Awaitable[None]],
     ) -> None:
         self._store = stored.store
+        self._dismissals = stored.dismissals
         self._hub = stored.hub
         self._wraps = stored.wraps
         self._bus = bus
@@ -125,7 +134,7 @@ class StoredOpenings:
             if located is None or not _opens(located, credential, visitor.identity.subject):
                 return None
             if located.tombstone:
-                await self._homes.keep_tombstone(session_id, located)
+                await self._homes.keep_tombstone(session_id, located, visitor.identity.subject)
                 return None
             answer = await self._reach(
                 _Place(session_id, located.home, located.fence),
@@ -152,12 +161,15 @@ class StoredOpenings:
                 async with self._arrives(mine):
                     found = await self._ask_store(opening, mine, key, frame, subject)
                     if isinstance(found, Made):
+                        if await self._was_dismissed(mine, subject, found.image):
+                            self._registry.give_up(mine, found.image)
+                            raise dismissed_error()
                         # The session is created before anything else runs.
                         return NewSession(mine, key, found.image)
                 if isinstance(found, Ended):
                     located = await self._homes.locate(found.session_id)
                     if located is not None and located.tombstone:
-                        await self._homes.keep_tombstone(found.session_id, located)
+                        await self._homes.keep_tombstone(found.session_id, located, subject)
                         return NewSession(found.session_id, key)
                     continue
                 answer = await self._attach(found, key, frame, visitor, transport, reset)
@@ -281,17 +293,36 @@ class StoredOpenings:
                 raise unavailable()
             if isinstance(image, ClaimRefusal):
                 return
-            record = Record(session_id, visitor.identity.subject, image.token)
+            subject = visitor.identity.subject
+            is_dismissed = await self._was_dismissed(session_id, subject, image)
+            record = Record(session_id, subject, image.token)
             await registry.store.open(f"claimed {session_id}", record, registry.now(), 0.0)
             try:
                 self._sessions.take_over(
-                    record, request, image, visitor.identity.user, trial=bool(place.home)
+                    record,
+                    request,
+                    image,
+                    visitor.identity.user,
+                    trial=bool(place.home),
+                    is_dismissed=is_dismissed,
                 )
             except ProtocolError:
                 registry.give_up(session_id, image)
                 await registry.store.forget(session_id)
                 raise
             log_event(INFO, "took_over", channel=session_id, home=place.home)
+
+    async def _was_dismissed(self, session_id: str, subject: str, image: Image) -> bool:
+        """Return whether a user was dismissed since a session was opened, which is held now.
+
+        Raises:
+            ProtocolError: ``unavailable``: the store does not answer, and the session is given up.
+        """
+        try:
+            return await self._dismissals.was_dismissed(subject, image.born)
+        except StoreUnavailable:
+            self._registry.give_up(session_id, image)
+            raise store_unavailable() from None
 
     @asynccontextmanager
     async def _arrives(self, name: str) -> AsyncIterator[None]:
@@ -319,4 +350,5 @@ class StoredOpenings:
 def _opens(located: Located, credential: Credential, subject: str | None) -> bool:
     """Whether a token is that of a session, and the user the one who opened it."""
     record = Record("", located.subject, located.token)
-    return record.opens_to(credential) and subject in (None, located.subject)
+    is_users = subject is None or shorten(subject) == located.subject
+    return record.opens_to(credential) and is_users

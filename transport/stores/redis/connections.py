@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import socket
+from contextlib import suppress
 from typing import TypeAlias
 
 from redis.asyncio import ConnectionPool, Redis
@@ -69,16 +73,26 @@ class Connections:
 def abort(connection: AbstractConnection) -> None:
     """End a connection at once, without waiting until what was sent has left.
 
-    The server may not read: then neither that nor the end of TLS would ever be complete.
+    The server may not read: then neither that nor the end of TLS would ever be complete. The event
+    loop of the connection may be closed.
     """
-    # redis-py only closes it in good order.
-    writer = getattr(connection, "_writer", None)
-    if writer is not None:
+    # redis-py only closes it in good order, and in its loop.
+    writer: asyncio.StreamWriter | None = getattr(connection, "_writer", None)
+    if writer is None:
+        return
+    connection._writer = connection._reader = None
+    try:
         writer.transport.abort()
-        connection._close()  # type: ignore[no-untyped-call]
+    except RuntimeError:  # the loop is closed
+        number = writer.get_extra_info("socket").fileno()
+        if number >= 0:
+            with socket.socket(fileno=os.dup(number)) as duplicate, suppress(OSError):
+                duplicate.shutdown(socket.SHUT_RDWR)
 
 
 def text_of(error: ResponseError) -> str:
-    """Return the error of the server with its code, which redis-py takes away."""
-    code = getattr(error, "status_code", None)
-    return f"{code} {error}" if code else str(error)
+    """Return the error of the server with its code, which redis-py takes away if it knows it."""
+    if type(error) is ResponseError:
+        return str(error)
+    code = getattr(error, "status_code", None) or type(error).__name__  # which older ones have not
+    return f"{code} {error}"

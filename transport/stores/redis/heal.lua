@@ -12,7 +12,7 @@ local function heal(record, log)
   local messages = 7 + 2 * tonumber(ARGV[6])
   redis.call('HSET', record, 'v', ARGV[3]) -- fails if memory is full, before anything is deleted
   redis.call('DEL', record, log)
-  redis.call('HSET', record, unpack(ARGV, 7, messages - 1))
+  each('HSET', record, 7, messages - 1)
   redis.call('PEXPIRE', record, ARGV[4])
   push(log, messages, #ARGV, ARGV[5])
   return 'ok'

@@ -7,31 +7,11 @@ braces, as keys that one script uses must.
 
 from __future__ import annotations
 
-import hashlib
-from base64 import urlsafe_b64encode
-
 from msgspec import Struct
 
+from transport.stores.names import shorten, shorten_topic
+
 LAYOUT = "oc1"
-
-_LONGEST = 44
-"""Bytes of a name that is kept as it is: with it a field has at most 64, see `records`."""
-
-_HASHED = "#"
-"""Begins the names that were hashed, and no others."""
-
-
-def shorten(name: str) -> str:
-    """Return a name as it is stored: itself, or its hash if it is longer than 44 bytes.
-
-    Two names have the same short form only if they are the same: compare names in this form. A name
-    that looks like a hash is hashed too.
-    """
-    data = name.encode("utf-8", "surrogatepass")
-    if len(data) <= _LONGEST and not name.startswith(_HASHED):
-        return name
-    digest = urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=")
-    return _HASHED + digest.decode()
 
 
 class Keys(Struct, frozen=True):
@@ -75,8 +55,8 @@ class Keys(Struct, frozen=True):
 
     def topic(self, name: str) -> str:
         """Return the hash with the marks of a topic, and the channel that announces its entries."""
-        return f"{self.prefix}{LAYOUT}:{{t:{shorten(name)}}}"
+        return f"{self.prefix}{LAYOUT}:{{t:{shorten_topic(name)}}}"
 
     def topic_log(self, name: str) -> str:
         """Return the list of the last entries of a topic."""
-        return f"{self.prefix}{LAYOUT}:{{t:{shorten(name)}}}:d"
+        return f"{self.prefix}{LAYOUT}:{{t:{shorten_topic(name)}}}:d"

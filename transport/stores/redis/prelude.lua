@@ -1,7 +1,19 @@
 -- What several scripts share; it is put in front of each. No script has more than some of it.
 
--- At most this many values are pushed at once: Lua cannot pass many more.
+-- At most this many arguments are passed on at once: Lua cannot pass many more. An even number, so
+-- that no field is parted from its value.
 local MOST = 4000
+
+-- Call a command of a key with the arguments `from` to `to`, and return the last answer.
+local function each(command, key, from, to)
+  local answer
+  while from <= to do
+    local last = math.min(from + MOST - 1, to)
+    answer = redis.call(command, key, unpack(ARGV, from, last))
+    from = last + 1
+  end
+  return answer
+end
 
 -- Return why a write of this home is refused, or 'ok' if it was applied before; nil if it is to be
 -- applied. `heals`: it replaces what is there, so that it does not matter whether that is behind.
@@ -18,14 +30,8 @@ end
 
 -- Append the arguments `from` to `to` to a list. One that it makes gets a life of so many ms.
 local function push(log, from, to, life)
-  local count = to - from + 1
-  local length
-  while from <= to do
-    local last = math.min(from + MOST - 1, to)
-    length = redis.call('RPUSH', log, unpack(ARGV, from, last))
-    from = last + 1
-  end
-  if length == count then redis.call('PEXPIRE', log, life) end
+  local length = each('RPUSH', log, from, to)
+  if length == to - from + 1 then redis.call('PEXPIRE', log, life) end
 end
 
 -- Return the time as ms and as microseconds since 1970.

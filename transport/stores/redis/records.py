@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 from transport.protocol.codec import Payload
 from transport.protocol.journal import Image
-from transport.stores.redis.keys import shorten
+from transport.stores.names import shorten, shorten_topic
 
 Value: TypeAlias = str | bytes | int
 """An argument of a command."""
@@ -62,7 +62,7 @@ def encode_tombstone(tombstone: bytes) -> list[Value]:
 
 def cursor_field(topic: str) -> bytes:
     """Return the field with the cursor of a topic."""
-    return _encode_name(topic, CURSOR)
+    return (CURSOR + shorten_topic(topic)).encode("utf-8", "surrogatepass")
 
 
 def encode_payload(payload: Payload) -> bytes:
@@ -147,8 +147,8 @@ def decode_payload(element: bytes) -> Payload:
     return element[1:] if element[:1] == _BYTES else element.decode()
 
 
-def _encode_name(name: str, before: str = "") -> bytes:
-    return (before + shorten(name)).encode("utf-8", "surrogatepass")
+def _encode_name(name: str) -> bytes:
+    return shorten(name).encode("utf-8", "surrogatepass")
 
 
 def _decode_name(name: bytes) -> str:

@@ -46,6 +46,7 @@ class Scripts(Struct, frozen=True):
     heal: Script
     end: Script
     release: Script
+    birth: Script
     publish: Script
     read_topics: Script
 

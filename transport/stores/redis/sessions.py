@@ -66,7 +66,7 @@ class RedisSessions:
             )
         name, scripts = name or secrets.token_hex(NAME_BYTES), Scripts.read()
         journal, calls = (
-            RedisWire(self.connections, self.keys, scripts, name, limits, self.times)
+            RedisWire(self.connections, self.keys, scripts, name, hub, limits, self.times)
             for _ in range(2)
         )
         store = RemoteStore(name, journal, calls, secret=secret, times=self.times)

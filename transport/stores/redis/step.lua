@@ -19,9 +19,11 @@ local function step(record, log, at)
   local answer = decide(found, ARGV[at], ARGV[at + 1], ARGV[at + 2])
   if answer then return answer end
   local last, count = ARGV[at + 3], tonumber(ARGV[at + 4])
-  local known = tonumber(found[5]) - tonumber(last) + count -- of the messages, those that are there
-  if known < 0 then return 'behind' end
-  local acked, trim = ARGV[at + 6], tonumber(ARGV[at + 6]) - tonumber(found[6])
+  local stored, base = tonumber(found[5]), tonumber(found[6])
+  local known = stored - tonumber(last) + count -- of the messages, those that are there
+  local torn = redis.call('LLEN', log) ~= stored - base
+  if known < 0 or torn then return 'behind' end
+  local acked, trim = ARGV[at + 6], tonumber(ARGV[at + 6]) - base
   if trim < 0 then acked = found[6] end
   local messages = at + HEAD
   if known < count then
@@ -34,8 +36,9 @@ local function step(record, log, at)
   local stop = unsets + tonumber(ARGV[at + 14])
   redis.call('HSET', record, 'v', ARGV[at + 2], 'l', last, 'h', ARGV[at + 5], 'a', acked,
     'c', ARGV[at + 7], 'o', ARGV[at + 8], 's', ARGV[at + 9], 'y', ARGV[at + 10],
-    'z', ARGV[at + 11], unpack(ARGV, sets, unsets - 1))
-  if unsets < stop then redis.call('HDEL', record, unpack(ARGV, unsets, stop - 1)) end
+    'z', ARGV[at + 11])
+  each('HSET', record, sets, unsets - 1)
+  each('HDEL', record, unsets, stop - 1)
   if trim > 0 then redis.call('LTRIM', log, trim, -1) end
   local idle = ARGV[at + 12]
   if idle ~= '' then

@@ -6,15 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from secrets import token_hex
-from typing import Any, Protocol
+from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from transport.limits import Limits
 from transport.protocol.topic_log import Reading, decode_entry
 from transport.stores.journaled import Failed
 from transport.stores.redis.commands import pack
+from transport.stores.redis.connections import BROKEN, Connections, abort, text_of
 from transport.stores.redis.keys import Keys
 from transport.stores.redis.scripts import Script, Scripts
 from transport.stores.redis.topic_commands import (
@@ -33,16 +34,6 @@ from transport.stores.topics.wire import (
     Subscribed,
 )
 
-_BROKEN = (RedisError, OSError)
-
-
-class Connections(Protocol):
-    """Makes connections to one Redis."""
-
-    def make(self) -> AbstractConnection:
-        """Return a new connection, which does not connect yet."""
-        ...
-
 
 class _Wire:
     """A connection that is dropped when anything about it fails."""
@@ -56,16 +47,17 @@ class _Wire:
         connection = self._connection = self._make()
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
-        except _BROKEN as error:
+        except ResponseError as error:
             self.drop()
-            raise Broken(_text(error)) from None
+            raise Broken(text_of(error)) from None
+        except BROKEN as error:
+            self.drop()
+            raise Broken(str(error)) from None
 
     def drop(self) -> None:
-        connection, self._connection = self._connection, None
-        # redis-py only ends connections in good order, for which the server must read.
-        if connection is not None and (writer := getattr(connection, "_writer", None)) is not None:
-            writer.transport.abort()
-            connection._close()  # type: ignore[no-untyped-call]
+        if self._connection is not None:
+            abort(self._connection)
+            self._connection = None
 
     async def _send(self, *commands: bytes) -> AbstractConnection:
         connection = self._connection
@@ -73,8 +65,8 @@ class _Wire:
             raise Broken("not connected")
         try:
             await connection.send_packed_command(commands, check_health=False)
-        except _BROKEN as error:
-            raise Broken(_text(error)) from None
+        except BROKEN as error:
+            raise Broken(str(error)) from None
         return connection
 
     async def _receive(self, connection: AbstractConnection) -> Any:
@@ -83,8 +75,8 @@ class _Wire:
             return await connection.read_response(disable_decoding=True)
         except ResponseError as error:
             return error
-        except _BROKEN as error:
-            raise Broken(_text(error)) from None
+        except BROKEN as error:
+            raise Broken(str(error)) from None
 
     async def _ask(self, *commands: bytes) -> list[Any]:
         connection = await self._send(*commands)
@@ -257,18 +249,12 @@ class RedisTopics:
 def _failure(reply: Any) -> Failed | None:
     """Return the error of one topic, which does not concern others."""
     if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
-        return Failed(str(reply))
+        return Failed(text_of(reply))
     return None
 
 
 def _accepted(reply: Any) -> Any:
     """Return a reply that is no error. Raises `Broken` if it is one."""
     if isinstance(reply, ResponseError):
-        raise Broken(_text(reply))
+        raise Broken(text_of(reply))
     return reply
-
-
-def _text(error: Exception) -> str:
-    """Return an error with the code of Redis, which redis-py takes away."""
-    code = getattr(error, "status_code", None)
-    return f"{code} {error}" if code else str(error)

@@ -6,21 +6,22 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec.structs import replace
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ResponseError
 
 from transport.limits import Limits
-from transport.protocol.journal import Claim, Write
-from transport.stores.journaled import TOUCH, Failed, Located, Outcome
+from transport.protocol.journal import Claim, ClaimRefusal, Image, Write
+from transport.stores.journaled import TOUCH, Failed, Grace, Located, Outcome
+from transport.stores.names import shorten
 from transport.stores.redis.calls import Caller, read_claimed, read_located, read_opened
 from transport.stores.redis.commands import pack
 from transport.stores.redis.connections import BROKEN, Connections, abort, text_of
 from transport.stores.redis.keys import Keys
 from transport.stores.redis.lives import Lives
-from transport.stores.redis.records import decode_birth, encode_birth
+from transport.stores.redis.records import decode_birth, encode_birth, shorten_run
 from transport.stores.redis.scripts import Scripts
 from transport.stores.redis.suitability import check_server, read_info
 from transport.stores.redis.writes import Writer, read_outcomes
@@ -64,6 +65,7 @@ class RedisWire:
         keys: the names of the keys.
         scripts: those that Redis runs.
         name: of this process.
+        hub: the name of the hub.
         limits: those of the hub.
         times: of leases.
     """
@@ -74,6 +76,7 @@ class RedisWire:
         keys: Keys,
         scripts: Scripts,
         name: str,
+        hub: str,
         limits: Limits,
         times: Times,
     ) -> None:
@@ -83,6 +86,8 @@ class RedisWire:
         self._keys = keys
         self._scripts = scripts
         self._name = name
+        self._hub = hub
+        self._stored_hub = shorten(hub)
         self._ttl = round((limits.ttl + TOUCH) * 1000)
         self._writer = Writer(scripts, keys, lives)
         self._caller = Caller(scripts, keys, lives, round(times.grace * 1000))
@@ -111,8 +116,8 @@ class RedisWire:
         info, *birth = await self._exchange(pack("INFO", "SERVER"), *self._read_birth)
         if isinstance(info, ResponseError):
             raise Unwilling(text_of(info))
-        self._run = read_info(info).get("run_id", "")
-        return Greeting(self._run, _birth(*map(_accepted, birth)))
+        self._run = shorten_run(read_info(info).get("run_id", ""))
+        return Greeting(self._run, _read_birth(*map(_accepted, birth)))
 
     async def check(self) -> None:
         """See `Wire.check`."""
@@ -138,11 +143,7 @@ class RedisWire:
 
     async def ask(self, questions: Sequence[Question[Any]]) -> Sequence[Any | Failed]:
         """See `Wire.ask`."""
-        now = 0
-        if any(isinstance(question, SetBirth) for question in questions):
-            [time] = await self._exchange(pack("TIME"))
-            now = _milliseconds(_accepted(time))
-        asked = [self._asked(question, now) for question in questions]
+        asked = [self._asked(question) for question in questions]
         answers = await self._ask(asked)
         again = [place for place, answer in enumerate(answers) if answer is _NO_SCRIPT]
         if again:
@@ -184,20 +185,17 @@ class RedisWire:
         replies = iter(await self._exchange(*commands))
         return [_read(each, [next(replies) for _ in each.commands]) for each in asked]
 
-    def _asked(self, question: Question[Any], now: int) -> _Asked:
-        """Return how a question is asked.
-
-        Args:
-            question: the question.
-            now: milliseconds of Redis's clock, for `SetBirth`.
-        """
+    def _asked(self, question: Question[Any]) -> _Asked:
+        """Return how a question is asked."""
         keys, caller, mine = self._keys, self._caller, self._keys.process(self._name)
         match question:
             case ReadBirth():
-                return _Asked(self._read_birth, _birth)
-            case SetBirth():
-                birth = pack("SET", keys.born, encode_birth(self._run, now))
-                return _Asked((birth,), lambda _: Birth(self._run, now, now))
+                return _Asked(self._read_birth, _read_birth)
+            case SetBirth(seen=seen):
+                before = "" if seen.since is None else encode_birth(seen.run, seen.since)
+                sha = self._scripts.birth.sha
+                command = pack("EVALSHA", sha, 1, keys.born, before, self._run)
+                return _Asked((command,), lambda reply: _birth(reply[0], int(reply[1])))
             case Renew(count=count):
                 value = f"{count} {self._about}"
                 renew = pack("SET", mine, value, "PX", self._lease, "GET")
@@ -211,16 +209,40 @@ class RedisWire:
                 theirs = keys.process(home)
                 return _Asked((pack("GET", theirs), pack("PUBSUB", "NUMSUB", theirs)), _sign)
             case Locate(session_id=session_id):
-                return _Asked((caller.locate(session_id),), _located)
+                return _Asked((caller.locate(session_id),), self._located)
             case Begin(opening=opening, session_id=session_id, image=image):
                 image = replace(image, run=self._run, epoch=self._run)
                 command = caller.open(opening, session_id, image)
                 return _Asked((command,), lambda reply: read_opened(reply, image))
             case Take(session_id=session_id, home=home, fence=fence):
                 claim = Claim(home, fence, self._name, self._run, self._ttl)
-                return _Asked((caller.claim(session_id, claim),), read_claimed)
+                return _Asked((caller.claim(session_id, claim),), self._claimed)
             case _:
                 raise AssertionError(question)
+
+    def _located(self, reply: Reply) -> Located | None:
+        image = read_located(reply)
+        if image is None:
+            return None
+        return Located(
+            home=image.home,
+            fence=image.fence,
+            subject=image.subject,
+            token=image.token,
+            hub=self._full_name(image.hub),
+            closing=image.closing,
+            tombstone=image.tombstone,
+        )
+
+    def _claimed(self, reply: Reply) -> Image | ClaimRefusal | Literal[Grace.GRACE]:
+        image = read_claimed(reply)
+        if isinstance(image, Image):
+            return replace(image, hub=self._full_name(image.hub))
+        return image
+
+    def _full_name(self, stored_hub: str) -> str:
+        """Return the name of a hub, of which Redis may have a hash."""
+        return self._hub if stored_hub == self._stored_hub else stored_hub
 
     @property
     def _read_birth(self) -> tuple[bytes, bytes]:
@@ -256,29 +278,18 @@ def _milliseconds(time: Sequence[bytes]) -> int:
     return seconds * 1000 + microseconds // 1000
 
 
-def _birth(born: bytes | None, time: Sequence[bytes]) -> Birth:
+def _birth(born: bytes | None, now: int) -> Birth:
     run, since = decode_birth(born) if born else ("", None)
-    return Birth(run, since, _milliseconds(time))
+    return Birth(run, since, now)
+
+
+def _read_birth(born: bytes | None, time: Sequence[bytes]) -> Birth:
+    return _birth(born, _milliseconds(time))
 
 
 def _renewal(before: bytes | None, born: bytes | None, time: Sequence[bytes]) -> Renewal:
-    return Renewal(before is not None, _birth(born, time))
+    return Renewal(before is not None, _read_birth(born, time))
 
 
 def _sign(lease: bytes | None, subscribers: Sequence[Any]) -> Sign:
     return Sign(lease, int(subscribers[1]) > 0)
-
-
-def _located(reply: Reply) -> Located | None:
-    image = read_located(reply)
-    if image is None:
-        return None
-    return Located(
-        home=image.home,
-        fence=image.fence,
-        subject=image.subject,
-        token=image.token,
-        hub=image.hub,
-        closing=image.closing,
-        tombstone=image.tombstone,
-    )

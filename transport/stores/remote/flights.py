@@ -9,7 +9,7 @@ that, and then changes nothing, because the same version stands for the same cha
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from statistics import median
 
@@ -47,7 +47,8 @@ class Flights:
         self.healed = 0
         self._line = line
         self._clock = clock
-        self._dirty: dict[str, Source] = {}
+        # A dict would look at all that were taken from its beginning, each time.
+        self._dirty: OrderedDict[Source, None] = OrderedDict()
         self._wake = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -57,7 +58,7 @@ class Flights:
 
     def wrote(self, source: Source) -> None:
         """See `JournaledStore.wrote`."""
-        self._dirty[source.id] = source
+        self._dirty[source] = None
         self._wake.set()
         self._idle.clear()
 
@@ -98,20 +99,25 @@ class Flights:
 
     def _gather(self) -> list[tuple[Source, Write]]:
         """Take what goes with the next flight."""
-        flight: list[tuple[Source, Write]] = []
+        flight: dict[str, tuple[Source, Write]] = {}
+        others: list[Source] = []
         size = count = 0
         while self._dirty and len(flight) < MAX_SESSIONS:
-            source = self._dirty.pop(next(iter(self._dirty)))
+            source, _ = self._dirty.popitem(last=False)
+            if source.id in flight:  # it was given up here, and claimed again
+                others.append(source)
+                continue
             write = source.next_write()
             if write is None:
                 continue
-            flight.append((source, write))
+            flight[source.id] = source, write
             payloads = _payloads(write)
             count += len(payloads)
             size += sum(map(len, payloads))
             if size >= MAX_BYTES or count >= MAX_PAYLOADS:
                 break
-        return flight
+        self._dirty.update(dict.fromkeys(others))
+        return list(flight.values())
 
     async def _carry(self, flight: list[tuple[Source, Write]]) -> list[Outcome]:
         """Write a flight as often as it takes until the server answers."""
@@ -145,13 +151,6 @@ class Flights:
             self.fenced += 1
         elif outcome is None and isinstance(write.change, Heal):
             self.healed += 1
-        elif isinstance(outcome, Failed):
-            log_event(
-                ERROR,
-                "write_refused",
-                f"the store cannot keep this session, which is reset: {outcome.text}",
-                channel=source.id,
-            )
         try:
             source.written(write, outcome)
         except Exception as error:  # noqa: BLE001 - a defect of one session must not stop the others

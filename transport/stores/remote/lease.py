@@ -122,11 +122,6 @@ class Lease:
         self._set_timers()
         is_explained = is_first or was_lapsed or self._losses != self._server.losses
         self._losses = self._server.losses
-        has_lost = not (renewal.had_lease or is_explained) or renewal.birth.since is None
-        if has_lost:
-            await self._server.restore(self._calls)
-        else:
-            self._server.observe(renewal.birth)
         assert self._owner is not None
         if was_lapsed:
             log_event(INFO, "store_back")
@@ -134,8 +129,10 @@ class Lease:
         if self._has_told_unreachable:
             self._has_told_unreachable = False
             self._owner.reachable()
-        if has_lost:
-            self._server.note_loss()
+        if renewal.birth.since is None or not (renewal.had_lease or is_explained):
+            await self._server.lost(self._calls, renewal.birth)
+        else:
+            self._server.observe(renewal.birth)
 
     def _set_timers(self) -> None:
         """Watch for the end of the lease, which may come while an answer is awaited."""
@@ -154,8 +151,8 @@ class Lease:
         log_event(
             WARNING,
             "store_gone",
-            f"no answer for {self._times.lease:g} s, so that other processes may claim the "
-            "sessions of this one; its handlers get no message until there is an answer: "
+            f"the store has not renewed the lease of this process for {self._times.lease:g} s, so "
+            "that others may claim its sessions; its handlers get no message until then: "
             f"{self._reason or _SUSPENDED}",
         )
         assert self._owner is not None
@@ -166,7 +163,7 @@ class Lease:
         log_event(
             ERROR,
             "store_unreachable",
-            f"no answer for {self._times.unreachable:g} s: the clients are told to connect again, "
+            f"for {self._times.unreachable:g} s now: the clients are told to connect again, "
             "in case another process reaches the server of the store: "
             f"{self._reason or _SUSPENDED}",
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from transport.errors import StoreUnavailable
@@ -61,6 +62,7 @@ class Server:
         self._keeps_secret = secret is None
         self._clock = clock
         self._lost = lost
+        self._birth = Birth("", None, 0)
         self._grace_until = clock() + self._times.grace
 
     @property
@@ -71,9 +73,8 @@ class Server:
     async def greeted(self, line: Line, wire: Wire, greeting: Greeting) -> None:
         """Learn which server a new connection has met, before anything else is asked over it."""
         birth = greeting.birth
-        is_empty = birth.since is None
-        if is_empty or birth.run != greeting.run:
-            birth = await _ask(wire, SetBirth())
+        if birth.since is None or birth.run != greeting.run:
+            birth = await _ask(wire, SetBirth(birth))
         if self._keeps_secret:
             self.secret = await _ask(wire, ShareSecret(self.secret))
         if self.run != greeting.run:
@@ -81,37 +82,59 @@ class Server:
             for other in self.lines:
                 if other is not line:
                     other.reconnect()
-        self.observe(birth)
         is_other = line.run not in {"", greeting.run}
-        if is_other or (line.run and is_empty):
+        has_lost = self._learn(birth)
+        if is_other or has_lost:
             self.losses += 1
-            # What is written because of it must go to this server, so the journal's connection
-            # decides. It reconnects at once if another connection has met it first.
-            if line is self.lines[0] or not is_other:
-                self.note_loss()
+        # What is written because another server was met must go to that one, so the connection of
+        # the journal decides. It connects again at once if another connection has met it first.
+        if has_lost if line is not self.lines[0] else is_other or has_lost:
+            self._note_loss()
 
     def observe(self, birth: Birth) -> None:
-        """Learn since when the server has its data."""
-        if birth.since is None or birth.run != self.run:
-            self.begin_grace()
-        else:
-            self._grace_until = self._clock() + self._times.grace - (birth.now - birth.since) / 1000
+        """Learn since when the server has its data, over a connection that has met it before."""
+        if self._learn(birth):
+            self._note_loss()
 
-    def begin_grace(self) -> None:
-        """Begin a grace, for this process only."""
-        self._grace_until = self._clock() + self._times.grace
+    async def lost(self, calls: Calls, birth: Birth) -> None:
+        """Learn that the server has lost its data, and begin a grace for all processes.
 
-    async def restore(self, calls: Calls) -> None:
-        """Begin a grace for all processes, and write the secret if the server has lost it."""
-        self.begin_grace()
-        try:
-            self.observe(await calls.ask(SetBirth()))
+        Args:
+            calls: asks the server.
+            birth: what was seen then.
+        """
+        self._begin_grace()
+        with suppress(StoreUnavailable):  # the next connection does it
+            if birth.since is None or birth.is_of(self._birth):
+                birth = await calls.ask(SetBirth(birth))
             if self._keeps_secret:
                 self.secret = await calls.ask(ShareSecret(self.secret))
-        except StoreUnavailable:
-            pass  # the next connection does it
+        self._learn(birth)
+        self._note_loss()
 
-    def note_loss(self) -> None:
+    async def begin_grace(self, calls: Calls) -> None:
+        """Begin a grace for all processes, though this one knows of no loss."""
+        self._begin_grace()
+        with suppress(StoreUnavailable):
+            self._learn(await calls.ask(SetBirth(self._birth)))
+
+    def _begin_grace(self) -> None:
+        self._grace_until = self._clock() + self._times.grace
+
+    def _learn(self, birth: Birth) -> bool:
+        """Learn since when the server has its data; return whether others have noticed a loss.
+
+        The first data of another run are no loss: a process that meets them writes its sessions
+        again in any case.
+        """
+        if birth.since is None or birth.run != self.run:
+            self._begin_grace()  # who sets it notices the loss
+            return False
+        before, self._birth = self._birth, birth
+        self._grace_until = self._clock() + self._times.grace - (birth.now - birth.since) / 1000
+        return before.run == birth.run and not birth.is_of(before)
+
+    def _note_loss(self) -> None:
         """Tell the process that it must write its sessions again."""
         log_event(
             WARNING,

@@ -72,6 +72,7 @@ class RemoteStore:
         self._calls = Calls(self._calls_line)
         self._lease = Lease(self._calls, self._server, clock, times)
         self._owner: Owner | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._takeovers = 0
 
@@ -115,7 +116,10 @@ class RemoteStore:
 
     async def start(self, owner: Owner) -> None:
         """See `JournaledStore.start`."""
+        if self._tasks:
+            return
         self._owner = owner
+        self._loop = asyncio.get_running_loop()
         try:
             for line in (self._calls_line, self._journal_line):
                 await _connect(line)
@@ -124,7 +128,7 @@ class RemoteStore:
             ]
             await self._lease.start(owner)
         except BaseException:
-            self._end()
+            self.close()
             raise
         self._tasks.append(asyncio.create_task(self._lease.run()))
 
@@ -139,12 +143,14 @@ class RemoteStore:
                 with suppress(StoreUnavailable):
                     await self._lease.give_up()
         finally:
-            self._end()
+            self.close()
 
-    def _end(self) -> None:
-        self._lease.stop_timers()
-        for task in self._tasks:
-            task.cancel()
+    def close(self) -> None:
+        """See `JournaledStore.close`."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._lease.stop_timers()
+            for task in self._tasks:
+                task.cancel()
         self._tasks.clear()
         self._journal_line.drop()
         self._calls_line.drop()
@@ -197,7 +203,7 @@ class RemoteStore:
 
     async def begin_grace(self) -> None:
         """See `JournaledStore.begin_grace`."""
-        await self._server.restore(self._calls)
+        await self._server.begin_grace(self._calls)
 
     async def _ask(self, question: Question[T]) -> T:
         if self._lease.is_gone:

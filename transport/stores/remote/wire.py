@@ -49,6 +49,10 @@ class Birth:
     since: int | None
     now: int
 
+    def is_of(self, other: Birth) -> bool:
+        """Return whether both are of the same data."""
+        return (self.run, self.since) == (other.run, other.since)
+
 
 @dataclass(frozen=True, slots=True)
 class Greeting:
@@ -75,7 +79,15 @@ class ReadBirth(Question[Birth]):
 
 @dataclass(frozen=True, slots=True)
 class SetBirth(Question[Birth]):
-    """Let the data begin now, in the run of this connection; the answer is the new birth."""
+    """Let the data begin now, in the run of this connection; the answer is the birth after that.
+
+    If another process has done so in the same run, its birth stays.
+
+    Attributes:
+        seen: the birth that this process has seen before.
+    """
+
+    seen: Birth
 
 
 @dataclass(frozen=True, slots=True)

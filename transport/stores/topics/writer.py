@@ -128,6 +128,11 @@ class TopicWriter:
         await asyncio.wait([done])
         return done.result()
 
+    async def flush(self) -> None:
+        """Wait until everything that was published before is answered, or given up."""
+        if waiting := [one.done for one in self._queue if not one.done.done()]:
+            await asyncio.wait(waiting)
+
     async def run(self) -> None:
         """Send what is published, until the task is cancelled; then fail what has no answer."""
         pause = Pause()

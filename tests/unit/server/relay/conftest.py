@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
+from tests.support.redis_buses import RedisWorkers
 from transport import Channel, Hub
-from transport.bus.unix_bus import UnixBus
+from transport.bus.interface import Bus
+from transport.bus.redis import redis_bus, subscription
+from transport.bus.shared import SharedStore
 from transport.bus.workers import SharedWorkers
 from transport.server.application import Handler
 
@@ -50,10 +53,9 @@ def relay_of(hub: Hub) -> Any:
     return runtime._relay
 
 
-def bus_of(hub: Hub) -> UnixBus:
+def bus_of(hub: Hub) -> Bus:
     """Return the bus of a hub that runs."""
-    bus = relay_of(hub)._bus
-    assert isinstance(bus, UnixBus)
+    bus: Bus = relay_of(hub)._bus
     return bus
 
 
@@ -78,18 +80,36 @@ class Cluster:
         hub._lifecycle.stop()
 
 
+on_both_buses = pytest.mark.parametrize("kind", ["unix", "redis"], indirect=True)
+"""Runs a test on the bus over Redis, too."""
+
+
 @pytest.fixture
-def make_cluster(folder: Path) -> Callable[..., Any]:
+def kind(request: pytest.FixtureRequest) -> str:
+    """On which bus the hubs of `make_cluster` are."""
+    return str(getattr(request, "param", "unix"))
+
+
+@pytest.fixture
+def make_cluster(
+    folder: Path, kind: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Any]:
     """Return what starts hubs of one handler: ``async with make_cluster(handler) as cluster``."""
+    if kind == "redis":
+        monkeypatch.setattr(redis_bus, "LOOK_INTERVAL", 0.05)
+        monkeypatch.setattr(subscription, "SILENT_TICKS", 40)
+        store: SharedStore = RedisWorkers(request.getfixturevalue("redis_server"))
+    else:
+        store = SharedWorkers(folder / "w")
 
     @asynccontextmanager
     async def make(
         handler: Handler = echo, count: int = 2, **options: Any
     ) -> AsyncIterator[Cluster]:
         async with AsyncExitStack() as stack:
-            hubs = [
-                Hub(handler, store=SharedWorkers(folder / "w"), **options) for _ in range(count)
-            ]
+            if isinstance(store, RedisWorkers):
+                stack.push_async_callback(store.stop)
+            hubs = [Hub(handler, store=store, **options) for _ in range(count)]
             for hub in hubs:
                 await stack.enter_async_context(hub.lifespan())
             for hub in hubs:

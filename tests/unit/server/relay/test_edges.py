@@ -18,7 +18,7 @@ from tests.support.clients.frame_client import (
     try_open,
 )
 from tests.support.counted import counted
-from tests.unit.server.relay.conftest import poll
+from tests.unit.server.relay.conftest import on_both_buses, poll
 from transport import Channel, Hub, Identity, Limits
 from transport.testing import ask, lines, opening
 
@@ -69,6 +69,7 @@ async def test_session_resumes_at_another_process(
         assert [len(list(hub.channels)) for hub in cluster.hubs] == [1, 0]
 
 
+@on_both_buses
 @each_transport
 async def test_each_request_reaches_its_session(make_cluster: MakeCluster, transport: str) -> None:
     """Polls and POSTs alternate between three processes."""
@@ -83,6 +84,7 @@ async def test_each_request_reaches_its_session(make_cluster: MakeCluster, trans
             assert await client.data() == ["x" * 30_000]
 
 
+@on_both_buses
 async def test_message_above_an_item_arrives_whole(make_cluster: MakeCluster) -> None:
     limits = Limits(message=1_000_000)
     async with asyncio.timeout(DEADLINE), make_cluster(limits=limits) as cluster:
@@ -113,6 +115,7 @@ async def test_opening_that_is_repeated_elsewhere_begins_one_session(
         assert sum(len(list(hub.channels)) for hub in cluster.hubs) == 1
 
 
+@on_both_buses
 async def test_openings_that_race_begin_one_session(make_cluster: MakeCluster) -> None:
     async with asyncio.timeout(DEADLINE), make_cluster(count=4) as cluster:
         for nonce in range(10):
@@ -130,6 +133,7 @@ async def test_openings_that_race_begin_one_session(make_cluster: MakeCluster) -
         assert sum(len(list(hub.channels)) for hub in cluster.hubs) == 10
 
 
+@on_both_buses
 @each_transport
 async def test_end_of_session_is_told_at_another_process(
     make_cluster: MakeCluster, transport: str
@@ -191,6 +195,7 @@ async def test_fault_of_client_is_told_through_an_edge(make_cluster: MakeCluster
         assert (answer.status, answer.frames[0]["code"]) == (404, "unknown_session")
 
 
+@on_both_buses
 @each_transport
 async def test_session_of_process_that_is_gone_has_restarted(
     make_cluster: MakeCluster, transport: str
@@ -212,6 +217,7 @@ async def test_session_of_process_that_is_gone_has_restarted(
             assert second.opened["id"] != first.opened["id"]
 
 
+@on_both_buses
 @each_transport
 async def test_connection_ends_with_its_home(make_cluster: MakeCluster, transport: str) -> None:
     """A parked poll, too."""
@@ -230,6 +236,7 @@ async def test_connection_ends_with_its_home(make_cluster: MakeCluster, transpor
             assert ended.code in ((404,) if transport == "longpoll" else (1012, None))
 
 
+@on_both_buses
 async def test_post_under_way_is_told_that_its_home_is_gone(make_cluster: MakeCluster) -> None:
     async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
         a, b = cluster.hubs
@@ -248,6 +255,7 @@ async def test_post_under_way_is_told_that_its_home_is_gone(make_cluster: MakeCl
             assert (answer.status, answer.frames[0]["code"]) == (421, "wrong_process")
 
 
+@on_both_buses
 async def test_open_under_way_is_told_that_its_home_is_gone(make_cluster: MakeCluster) -> None:
     async with asyncio.timeout(DEADLINE), make_cluster() as cluster:
         a, b = cluster.hubs
@@ -346,6 +354,7 @@ async def test_home_that_does_not_answer_is_unavailable(
         never.cancel()
 
 
+@on_both_buses
 @each_transport
 async def test_process_that_stops_drains_foreign_connections(
     make_cluster: MakeCluster, transport: str

@@ -16,6 +16,7 @@ from tests.support.clients.frame_client import frame_client
 from tests.unit.server.relay.conftest import DEADLINE, bus_of, echo
 from tests.unit.server.relay.test_edges import resuming
 from transport import Channel, Hub, as_websocket
+from transport.bus.unix_bus import UnixBus
 from transport.bus.workers import SharedWorkers, Workers
 from transport.server.application import Handler
 
@@ -88,6 +89,8 @@ async def test_hubs_of_different_applications_differ(folder: Path, apps: tuple[A
     hubs = [Hub(as_websocket(each), store=Workers(folder / "w")) for each in apps]
     async with hubs[0].lifespan(), hubs[1].lifespan():
         first, second = map(bus_of, hubs)
+        assert isinstance(first, UnixBus)
+        assert isinstance(second, UnixBus)
         assert first.directory.path != second.directory.path
 
 

@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from tests.support.clients.frame_client import frame_client
 from tests.support.counted import counted
-from tests.unit.server.relay.conftest import DEADLINE, poll
+from tests.unit.server.relay.conftest import DEADLINE, on_both_buses, poll
 from tests.unit.server.relay.test_edges import resuming
 from transport import Channel
 from transport.testing import lines
@@ -21,6 +21,7 @@ MakeCluster = Callable[..., Any]
 each_place = pytest.mark.parametrize("is_foreign", [True, False])
 
 
+@on_both_buses
 @each_place
 async def test_stream_that_its_client_leaves_ends(
     make_cluster: MakeCluster, is_foreign: bool
@@ -50,9 +51,10 @@ async def test_stream_that_its_client_leaves_ends(
         await poll(lambda: len(sent) > 1)
         has_left.set()
         await request
-        assert counted(a).connections["sse"] == 0
+        await poll(lambda: counted(a).connections["sse"] == 0)
 
 
+@on_both_buses
 @each_place
 async def test_messages_before_a_farewell_are_handled(
     make_cluster: MakeCluster, is_foreign: bool
@@ -80,6 +82,7 @@ async def test_messages_before_a_farewell_are_handled(
         assert handled == list(range(1, 9))
 
 
+@on_both_buses
 @each_place
 async def test_poll_that_its_client_leaves_is_not_answered(
     make_cluster: MakeCluster, is_foreign: bool

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.clients.frame_client import FrameClient, frame_client, open_frame
 from tests.support.counted import counted
-from tests.unit.server.relay.conftest import bus_of, poll
+from tests.unit.server.relay.conftest import bus_of, on_both_buses, poll
 from transport import Channel, Hub, Identity, Limits, Workers
 from transport.bus.workers import SharedWorkers
 
@@ -75,6 +75,7 @@ async def received(client: FrameClient, count: int) -> list[Any]:
     return messages
 
 
+@on_both_buses
 async def test_group_and_broadcast_reach_all_processes_once(make_cluster: MakeCluster) -> None:
     async with (
         asyncio.timeout(DEADLINE),
@@ -109,6 +110,7 @@ async def test_send_returns_when_other_process_has_the_message(make_cluster: Mak
         assert await crowd.received(len(sent)) == [sent] * 2
 
 
+@on_both_buses
 async def test_group_loses_nothing_when_a_process_dies(make_cluster: MakeCluster) -> None:
     """Whether or not it owns the topic. Each channel of the others gets all messages once."""
     async with (
@@ -165,6 +167,7 @@ async def test_send_to_reaches_channel_of_other_process(make_cluster: MakeCluste
         assert not await a.send_to(gone, "x")
 
 
+@on_both_buses
 async def test_close_user_ends_sessions_in_all_processes(make_cluster: MakeCluster) -> None:
     """IDN-2."""
     async with (
@@ -178,6 +181,7 @@ async def test_close_user_ends_sessions_in_all_processes(make_cluster: MakeClust
             assert (end.code, end.frames[-1]["reason"]) == (4401, "the user was dismissed")
 
 
+@on_both_buses
 async def test_statistics_count_all_processes(make_cluster: MakeCluster) -> None:
     async with (
         asyncio.timeout(DEADLINE),

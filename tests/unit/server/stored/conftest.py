@@ -88,16 +88,18 @@ class Processes:
 async def processes(
     handler: Handler = shout, count: int = 2, **options: Any
 ) -> AsyncIterator[Processes]:
-    """Run processes of a hub with this handler."""
+    """Run processes of a hub with this handler; `Channel.state` has the hub of its process."""
     store = StoreModel()
     resumed: list[bool] = []
 
-    async def handle(channel: Channel) -> None:
-        resumed.append(channel.resumed)
-        await handler(channel)
-
     def make_hub(shared: SharedStore) -> Hub:
-        return Hub(handle, store=shared, name="test", **options)
+        async def handle(channel: Channel) -> None:
+            resumed.append(channel.resumed)
+            channel.state.hub = hub
+            await handler(channel)
+
+        hub = Hub(handle, store=shared, name="test", **options)
+        return hub
 
     async with cluster(make_hub, count, store=store) as each:
         yield Processes(each, store, resumed)

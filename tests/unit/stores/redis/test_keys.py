@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transport.stores.redis.keys import Keys, shorten
+from transport.stores.names import shorten
+from transport.stores.redis.keys import Keys
 
 
 def test_names_of_at_most_44_bytes_are_kept() -> None:

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from transport.protocol.journal import Image
-from transport.stores.redis.keys import shorten
+from transport.stores.names import shorten
 from transport.stores.redis.records import (
     Value,
     decode_birth,

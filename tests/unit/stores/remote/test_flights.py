@@ -9,12 +9,13 @@ import pytest
 
 from tests.support.journaled_sessions import JournaledSession
 from tests.support.modelled_processes import (
+    GRACE_IS_OVER,
     running,
     state,
     stored,
 )
 from transport.errors import StoreUnavailable
-from transport.protocol.journal import Refusal
+from transport.protocol.journal import Image, Refusal, Release
 from transport.stores.journaled import Failed
 from transport.testing.store_model import StoreModel
 
@@ -170,3 +171,20 @@ async def test_loss_of_one_session_is_healed_at_its_next_write() -> None:
         await session.until_stored()
         assert session.outcomes == [None, Refusal.GONE, None]
     assert stored(model) == ("one", "two")
+
+
+async def test_two_homes_of_a_session_in_one_process_both_write() -> None:
+    """One is given up, or was fenced; the other is what this process has claimed since."""
+    model = StoreModel()
+    async with running(model) as process:
+        before = await process.open("one")
+        await asyncio.sleep(GRACE_IS_OVER)
+        image = await process.store.claim("one", process.store.name, 1)
+        assert isinstance(image, Image)
+        after = process.hold("one", image)
+        before.end(Release())
+        after.send("kept")
+        await after.until_stored()
+        await before.until(lambda: before.is_lost)
+        assert before.outcomes == [Refusal.FENCED]
+        assert stored(model) == ("kept",)

@@ -168,6 +168,18 @@ async def test_lost_data_is_written_again() -> None:
         assert not in_grace(process)
 
 
+async def test_lease_that_cannot_have_ended_is_a_loss() -> None:
+    """The clock of the server has made a step, for example."""
+    model = StoreModel()
+    async with running(model) as process:
+        await asyncio.sleep(GRACE_IS_OVER)
+        birth = model.data.birth
+        del model.data.leases[process.store.name]
+        await process.until_told("lost")
+        assert in_grace(process)
+        assert model.data.birth != birth
+
+
 async def test_lost_birth_of_the_data_is_a_loss() -> None:
     """Somebody may have put old data back without a restart."""
     model = StoreModel()

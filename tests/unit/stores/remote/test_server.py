@@ -10,6 +10,7 @@ from tests.support.journaled_sessions import JournaledProcess
 from tests.support.modelled_processes import (
     GRACE_IS_OVER,
     LIMITS,
+    Process,
     in_grace,
     running,
     stored,
@@ -95,3 +96,54 @@ async def test_start_without_a_server_fails() -> None:
     store = model.connect(LIMITS)
     with pytest.raises(StoreUnavailable, match="refused"):
         await store.start(JournaledProcess(store))
+
+
+async def test_loss_that_another_process_has_noticed_is_told() -> None:
+    """The data are lost right after a restart: the first process takes the second's word for it."""
+    model = StoreModel()
+    async with running(model) as one:
+        session, idle = await one.open("one"), await one.open("idle")
+        await asyncio.sleep(0.25)
+        async with running(model):  # it renews its lease in the middle between those of the first
+            await asyncio.sleep(0.3)
+            model.restart()
+            session.send("hello")
+            await session.until_stored()
+            await idle.until_stored()
+            model.forget_all()
+            await one.until_told("lost", 2)
+            await session.until_stored()
+            await idle.until_stored()
+            assert stored(model) == ("hello",)
+            assert model.image("idle") is not None
+
+
+async def test_processes_that_start_together_lose_nothing() -> None:
+    model = StoreModel()
+    model.delay = 0.1
+    processes = [Process(model.connect(LIMITS)) for _ in range(5)]
+    async with asyncio.TaskGroup() as group:
+        for process in processes:
+            group.create_task(process.store.start(process))
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(5)
+    for process in processes:
+        assert process.told == []
+        await process.store.stop()
+
+
+async def test_grace_begins_once_for_all_processes() -> None:
+    model = StoreModel()
+    async with running(model) as one:
+        await asyncio.sleep(0.25)
+        async with running(model) as two:
+            await asyncio.sleep(GRACE_IS_OVER)
+            model.forget_all()
+            await asyncio.sleep(0.5)
+            assert one.told == two.told == ["lost"]
+            birth = model.data.birth
+            await asyncio.sleep(5)
+            assert one.told == two.told == ["lost"]
+            assert model.data.birth == birth
+            assert birth is not None
+            assert birth[1] < model.now - 5.2

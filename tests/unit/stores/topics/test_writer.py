@@ -8,17 +8,17 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.support.topic_store import ModelStore
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Entry
 from transport.stores.topics import writer as module
 from transport.stores.topics.line import ANSWER_WITHIN
 from transport.stores.topics.wire import Answer, Append, Broken
 from transport.stores.topics.writer import GIVE_UP_AFTER, TopicWriter
+from transport.testing.topic_model import TopicModel
 
 
 @asynccontextmanager
-async def running(store: ModelStore) -> AsyncIterator[TopicWriter]:
+async def running(store: TopicModel) -> AsyncIterator[TopicWriter]:
     """Run a writer while the block runs."""
     writer = TopicWriter(store.publish_wire())
     task = asyncio.create_task(writer.run())
@@ -33,7 +33,7 @@ def publish(writer: TopicWriter, *payloads: str, topic: str = "t") -> list[async
     return [asyncio.create_task(writer.publish(topic, each)) for each in payloads]
 
 
-def payloads(store: ModelStore, topic: str = "t") -> list[object]:
+def payloads(store: TopicModel, topic: str = "t") -> list[object]:
     log = store.log(topic)
     return [] if log is None else [entry.payload for entry in log.entries]
 
@@ -45,7 +45,7 @@ def failure(task: asyncio.Task[int]) -> str:
 
 
 async def test_publication_returns_the_number_of_its_entry() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         number = await writer.publish("t", "a", exclude="x")
     [(topic, entry)] = store.entered
@@ -54,7 +54,7 @@ async def test_publication_returns_the_number_of_its_entry() -> None:
 
 
 async def test_publications_at_once_are_sent_together_in_order() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         numbers = await asyncio.gather(*publish(writer, *map(str, range(200))))
     assert payloads(store) == [str(each) for each in range(200)]
@@ -63,7 +63,7 @@ async def test_publications_at_once_are_sent_together_in_order() -> None:
 
 async def test_what_is_not_answered_is_sent_again_once() -> None:
     for seed in range(30):
-        store = ModelStore(seed)
+        store = TopicModel(seed)
         async with running(store) as writer:
             await writer.publish("t", "0")
             tasks = publish(writer, "a", "b", "c")
@@ -77,7 +77,7 @@ async def test_what_is_not_answered_is_sent_again_once() -> None:
 
 async def test_paused_store_gets_each_publication_once() -> None:
     """The old connection's commands run late, beside those of the new ones."""
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         store.pause()
         tasks = publish(writer, "a", "b")
@@ -90,7 +90,7 @@ async def test_paused_store_gets_each_publication_once() -> None:
 
 
 async def test_publication_is_given_up_after_a_bounded_time() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         store.pause()
         begun = asyncio.get_running_loop().time()
@@ -108,7 +108,7 @@ async def test_publication_is_given_up_after_a_bounded_time() -> None:
 
 
 async def test_store_that_refuses_is_named_in_the_error() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         store.refuses = "OOM command not allowed"
         [task] = publish(writer, "a")
@@ -121,7 +121,7 @@ async def test_store_that_refuses_is_named_in_the_error() -> None:
 
 async def test_refused_publication_is_not_overtaken() -> None:
     """Only the first of two is refused; the second follows it, so it is not entered before."""
-    store = ModelStore()
+    store = TopicModel()
     append = store.append
     refused: list[object] = []
 
@@ -138,7 +138,7 @@ async def test_refused_publication_is_not_overtaken() -> None:
 
 
 async def test_topic_that_cannot_be_used_fails_alone() -> None:
-    store = ModelStore()
+    store = TopicModel()
     store.broken.add("t")
     async with running(store) as writer:
         bad = publish(writer, "a", "b")
@@ -152,7 +152,7 @@ async def test_topic_that_cannot_be_used_fails_alone() -> None:
 async def test_what_waits_for_a_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_UNANSWERED", 3)
     monkeypatch.setattr(module, "MAX_UNANSWERED_BYTES", 100)
-    store = ModelStore()
+    store = TopicModel()
     store.pause()
     async with running(store) as writer:
         tasks = publish(writer, "a" * 90, "b" * 20, "c", "d", "e")
@@ -167,14 +167,14 @@ async def test_what_waits_for_a_store_is_bounded(monkeypatch: pytest.MonkeyPatch
 
 async def test_batch_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 10)
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         await asyncio.gather(*publish(writer, "a" * 20, "b" * 8, "c" * 2, "d" * 3))
     assert payloads(store) == ["a" * 20, "b" * 8, "c" * 2, "d" * 3]
 
 
 async def test_cancelled_caller_does_not_withdraw_its_publication() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         [task] = publish(writer, "a")
         await asyncio.sleep(0)
@@ -184,7 +184,7 @@ async def test_cancelled_caller_does_not_withdraw_its_publication() -> None:
 
 
 async def test_writer_that_stops_fails_what_is_not_answered() -> None:
-    store = ModelStore()
+    store = TopicModel()
     store.pause()
     async with running(store) as writer:
         tasks = publish(writer, "a", "b")
@@ -196,7 +196,7 @@ async def test_writer_that_stops_fails_what_is_not_answered() -> None:
 
 async def test_retry_names_a_time_before_its_first_attempt() -> None:
     """A member that may have taken what the store lost can tell (`Taking.DOUBTFUL`)."""
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         first = await writer.publish("t", "a")
         lost = store.snapshot()
@@ -212,7 +212,7 @@ async def test_retry_names_a_time_before_its_first_attempt() -> None:
 
 
 async def test_later_publication_tells_of_what_the_store_lost() -> None:
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         await writer.publish("t", "a")
         old = store.snapshot()
@@ -224,7 +224,7 @@ async def test_later_publication_tells_of_what_the_store_lost() -> None:
 
 async def test_known_topics_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_KNOWN", 2)
-    store = ModelStore()
+    store = TopicModel()
     async with running(store) as writer:
         for topic in "abc":
             await writer.publish(topic, "x")

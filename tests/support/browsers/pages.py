@@ -1,4 +1,4 @@
-"""Members of the group of `app` in pages of a browser, which check what they get.
+"""Members of a group in pages of a browser, which check what they get; see `clients/members.py`.
 
 async with pages(url, ["websocket", "sse"]) as tabs:
     await tabs[0].run("(count) => talk(count)", 10)

@@ -1,4 +1,6 @@
-"""Members of the group of `app`, each a client over one transport, which check what they get.
+"""Members of a group, each a client over one transport, which check what they get.
+
+Their application is `tests/integration/workers/app.py`, or answers as that does.
 
 async with members(url, 3) as crowd:  # over each transport
     await crowd[0].echo()
@@ -8,17 +10,18 @@ async with members(url, 3) as crowd:  # over each transport
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from tests.integration.workers.conftest import IS_FULL
 from tests.support.clients.frame_client import TRANSPORTS
 from transport import SessionReset, connect
 from transport.client import Channel, Pacing
 from transport.waiting import Waiters
 
-DEADLINE = 300.0 if IS_FULL else 60.0
+DEADLINE = 300.0 if "full" in (os.environ.get("WORKERS"), os.environ.get("REDIS")) else 60.0
+"""Seconds. The full forms of a campaign have many clients."""
 TOGETHER = 16
 """How many open their channels at the same time: each takes this process some milliseconds."""
 PACING = Pacing(retry_base=0.05, retry_max=0.5)

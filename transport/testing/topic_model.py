@@ -7,6 +7,7 @@ sent over a connection that was dropped may be executed late, or not.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import random
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -41,7 +42,7 @@ LIFE = 210.0
 """Seconds for which a topic is kept after its last publication."""
 
 
-class ModelStore:
+class TopicModel:
     """A store of topics. Implements `TopicStore`.
 
     Args:
@@ -54,6 +55,7 @@ class ModelStore:
         logs: the topics.
         dismissed: when each subject was dismissed last.
         commands: how many of each kind were executed.
+        topics_read: how many topics were read.
         refuses: the error with which all commands are refused; "" for none.
         broken: topics that cannot be used.
     """
@@ -72,12 +74,16 @@ class ModelStore:
         self.logs: dict[str, TopicLog] = {}
         self.dismissed: dict[str, int] = {}
         self.commands: dict[str, int] = {}
+        self.topics_read = 0
         self.refuses = ""
         self.broken: set[str] = set()
         self.entered: list[tuple[str, Entry]] = []
         """Every entry that was ever made, with its topic."""
         self.connections: list[Connection] = []
         self._written: dict[str, float] = {}
+        self.loop = asyncio.get_running_loop()
+        # What it does goes on when the process is gone that has asked for it.
+        self.context = contextvars.copy_context()
         self._runs = asyncio.Event()
         self._runs.set()
         self._offset = 0
@@ -169,6 +175,7 @@ class ModelStore:
     def read(self, asked: Sequence[tuple[str, int]]) -> list[Reading | Failed]:
         """Execute a read."""
         self._check("read")
+        self.topics_read += len(asked)
         return [
             Failed("WRONGTYPE")
             if topic in self.broken
@@ -205,7 +212,7 @@ class Connection:
         is_silent: whether nothing arrives any more, though it stays open.
     """
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: TopicModel) -> None:
         self.topics: set[str] = set()
         self.is_open = True
         self.is_silent = False
@@ -249,7 +256,7 @@ class Connection:
         futures: list[asyncio.Future[Any]] = [loop.create_future() for _ in commands]
         self._commands.extend(zip(commands, futures, strict=True))
         if self._server is None or self._server.done():
-            self._server = asyncio.create_task(self._serve())
+            self._server = self._store.loop.create_task(self._serve(), context=self._store.context)
         for future in futures:
             await self._answer(future)
         answers = [future.result() for future in futures]
@@ -277,23 +284,29 @@ class Connection:
         if not self.is_open and self in self._store.connections:
             self._store.connections.remove(self)
 
-    def send(self, notice: Notice) -> None:
-        """Let a notice arrive after a while, behind those before it."""
+    def send(self, *notices: Notice) -> None:
+        """Let notices arrive after a while, behind those before them."""
         if self.is_open and not self.is_silent:
-            self._arrive_later(partial(self.notices.put_nowait, notice))
+            self._arrive_later(partial(self._notice, notices))
+
+    def _notice(self, notices: tuple[Notice, ...]) -> None:
+        for notice in notices:
+            self.notices.put_nowait(notice)
 
     def _arrive_later(self, arrive: Callable[[], None]) -> None:
         loop = asyncio.get_running_loop()
         delay = self._store.random.uniform(0.1, 1.0) * self._store.latency
         self._arrives = max(self._arrives, loop.time() + delay)
         self._sent.append(arrive)
-        loop.call_at(self._arrives, self._arrive)
+        loop.call_at(self._arrives, self._arrive, context=self._store.context)
 
     def _arrive(self) -> None:
         self._sent.popleft()()
 
     async def receive(self) -> Notice:
         """Return the next notice. Raises `Broken` when the connection ends."""
+        if not self.notices.empty() and self.is_open:
+            return self.notices.get_nowait()
         arrival = asyncio.ensure_future(self.notices.get())
         try:
             waiting: list[asyncio.Future[Any]] = [arrival, self.ended]
@@ -313,7 +326,7 @@ def _resolve(future: asyncio.Future[Any], answer: Any) -> None:
 class _Wire:
     """What the wires of all kinds have."""
 
-    def __init__(self, store: ModelStore) -> None:
+    def __init__(self, store: TopicModel) -> None:
         self.store = store
         self._connection: Connection | None = None
 
@@ -380,9 +393,8 @@ class ModelSubscribeWire(_Wire):
 
         def execute() -> None:
             self.store.count("subscribe")
-            for topic in topics:
-                connection.topics.add(topic)
-                connection.send(Subscribed(topic))
+            connection.topics.update(topics)
+            connection.send(*map(Subscribed, topics))
 
         await connection.execute(execute)
 

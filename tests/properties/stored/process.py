@@ -1,0 +1,509 @@
+"""`Process`: a process that may be the home of the session, with its handler.
+
+It does what the server's layer does around the pure session: it takes what is new to the store, one
+write at a time, keeps a lease, and claims the session of a home that is dead.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from tests.properties.stored.page import Connection, replies_to
+from tests.properties.stored.store import LEASE, Answer, Command
+from transport.errors import ChannelClosed, ProtocolError
+from transport.limits import Limits
+from transport.protocol.codec import Decoder, encode_control, encode_message
+from transport.protocol.frames import Open, Reset, ResetReason, ServerControl, reset_without_marks
+from transport.protocol.journal import (
+    Change,
+    Claim,
+    End,
+    Heal,
+    Image,
+    Refusal,
+    Release,
+    Step,
+    Touch,
+    Write,
+)
+from transport.protocol.server import opening
+from transport.protocol.server.inbox import EMPTY
+from transport.protocol.server.opening import Attach, Begin, FinalAnswer, Found, Refuse, Replace
+from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import decode_tombstone, encode_tombstone
+from transport.protocol.states import SessionState
+
+if TYPE_CHECKING:
+    from tests.properties.stored.world import World
+
+FLIGHT = 3.0
+"""Seconds after which a write that has no answer is sent again, on another connection."""
+TOUCH = 1.0
+"""Seconds after which a session is touched again."""
+TOPIC = "news"
+
+
+class Process:
+    """One process.
+
+    Args:
+        world: it belongs to.
+        name: its own.
+
+    Attributes:
+        is_running: whether it does anything; False while it is stopped.
+        is_dead: whether it was killed, or has shut down.
+        session: the session, if it is its home.
+        fence: that of the session.
+        hand: the message in the handler's hand, or 0.
+        cursor: the last entry of the topic that the session was given.
+    """
+
+    def __init__(self, world: World, name: str) -> None:
+        self.name = name
+        self.is_running = True
+        self.is_dead = False
+        self.session: ServerSession | None = None
+        self.fence = 0
+        self.hand = 0
+        self.cursor = 0
+        self._world = world
+        self._store = world.store
+        self._connection = self._store.connect(self._answered)
+        self._answers: deque[tuple[Command, Answer]] = deque()
+        self._decoder = Decoder(world.limits)
+        self._links: list[Connection] = []
+        self._waiting: list[tuple[Connection, Open]] = []
+        """The opens that wait for a claim."""
+        self._claim: Claim | None = None
+        self._claimed_at = 0.0
+        self._image: Image
+        self._version = 0
+        self._write: Write | None = None
+        """The write that is under way."""
+        self._sent_at = 0.0
+        self._touched_at = 0.0
+        self._renewed_at = -inf
+        self._run = self._store.run
+        self._has_lapsed = False
+        """Whether it must prove that it has the session."""
+        self._must_heal = False
+        self._must_touch = False
+        self._must_flush = False
+        self._is_releasing = False
+        self._replied = 0
+        self._partial = 0
+        self._told: list[tuple[Connection, Reset]] = []
+        """The opens that are answered by the reset of their session, once it is stored."""
+        self._renew()
+
+    # Its life
+
+    def kill(self) -> None:
+        self.is_dead, self.is_running = True, False
+        self._store.drop(self._connection)
+        for connection in self._world.connections_of(self):
+            connection.has_ended = True
+
+    def shut_down(self) -> None:
+        """Let the handler finish with its message, and release the session."""
+        self._is_releasing = True
+
+    @property
+    def is_lapsed(self) -> bool:
+        """Whether its lease may have ended, by its own clock."""
+        return self._world.now >= self._renewed_at + LEASE
+
+    def turn(self) -> None:
+        """Do what is due."""
+        if not self.is_running:
+            return
+        self._look_at_lease()
+        while self._answers:
+            self._take_answer(*self._answers.popleft())
+        self._renew()
+        for connection in self._world.connections_of(self):
+            while connection.up and not connection.has_ended:
+                self._receive(connection, connection.up.popleft())
+        if self.session is not None:
+            self.session.tick(self._world.now)
+        if self._claim is not None and self._world.now >= self._claimed_at + FLIGHT:
+            self._give_claim_up()
+        self._write_next()
+        self._flush()
+
+    # The lease
+
+    def _look_at_lease(self) -> None:
+        if self.is_lapsed and self.session is not None and not self._has_lapsed:
+            self._has_lapsed = self.session.paused = True
+            # What the store has answered before it has gone back, perhaps, is void.
+            self._answers.clear()
+            self._connect_anew()
+            if self._write is not None:
+                self._send(self._write)
+
+    def _renew(self) -> None:
+        store, now = self._store, self._world.now
+        if store.is_paused:
+            return
+        if store.run != self._run or (not self.is_lapsed and not store.is_alive(self.name)):
+            if store.run == self._run:
+                store.born = (store.run, now)  # it has lost the lease
+            self._run = store.run
+            self._must_touch = True
+        self._note_loss()
+        self._look_at_lease()
+        self._renewed_at = now
+        store.leases[self.name] = now + LEASE
+
+    # Writes
+
+    def _write_next(self) -> None:
+        session, now = self.session, self._world.now
+        if self._write is not None:
+            if now >= self._sent_at + FLIGHT:
+                self._connect_anew()
+                self._send(self._write)
+            return
+        if session is None:
+            if self._is_releasing and self._claim is None:
+                self.kill()
+            return
+        change = self._change(session)
+        if change is not None:
+            self._version += 1
+            if isinstance(change, Heal):
+                image = replace(
+                    change.image, home=self.name, fence=self._image.fence, version=self._version
+                )
+                change = Heal(image)
+            self._write = Write(self.name, self._image.fence, self._version, change)
+            self._send(self._write)
+
+    def _send(self, write: Write) -> None:
+        self._sent_at = self._world.now
+        self._connection.commands.append(write)
+
+    def _change(self, session: ServerSession) -> Change | None:
+        touch = Touch(0, self._run)
+        if self._has_lapsed and (self._store.in_grace or self._store.is_paused):
+            return None  # first the homes that have not lapsed write what they have
+        if session.ending is not None and not self._must_heal:
+            return End(encode_tombstone(session.tombstone()))
+        if self._must_heal:
+            return Heal(replace(session.image(self._image), run=self._run))
+        if self._has_lapsed or self._must_touch or self._world.now >= self._touched_at + TOUCH:
+            self._must_touch, self._touched_at = False, self._world.now
+            return session.step(touch=touch)
+        if session.has_step:
+            return session.step()
+        if self._must_flush and session.has_partial:
+            self._must_flush = False
+            return session.step(force=True)
+        if self._is_releasing and self.hand == 0:
+            return Release()
+        return None
+
+    def _answered(self, command: Command, answer: Answer) -> None:
+        self._answers.append((command, answer))
+
+    def _take_answer(self, command: Command, answer: Answer) -> None:
+        if isinstance(command, Claim):
+            self._claimed(command, answer)
+        elif command is self._write:
+            self._write = None
+            if isinstance(answer, Image):
+                self._stored(command)
+            else:
+                assert isinstance(answer, Refusal)
+                self._refused(command, answer)
+
+    def _stored(self, write: Write) -> None:
+        session = self.session
+        assert session is not None
+        match write.change:
+            case Step() as step:
+                session.stored(step)
+                if step.touch is not None:
+                    self._proven(session)
+            case Heal(image):
+                session.healed(image)
+                self._must_heal = False
+                self._proven(session)
+                self._world.healed()
+            case End():
+                session.show_end()
+                for connection, reset in self._told:
+                    self._refuse(connection, reset)
+                self._flush()
+                self._lose()
+            case Release():
+                self._flush()
+                self.kill()
+
+    def _proven(self, session: ServerSession) -> None:
+        if not self.is_lapsed:
+            self._has_lapsed = session.paused = False
+
+    def _refused(self, write: Write, refusal: Refusal) -> None:
+        match refusal:
+            case Refusal.GONE | Refusal.BEHIND if isinstance(write.change, Release):
+                self.kill()
+            case Refusal.GONE | Refusal.BEHIND:
+                self._must_heal = True
+            case Refusal.FENCED | Refusal.ENDED:
+                self._lose()
+
+    def _lose(self) -> None:
+        """Forget the session: another process has it."""
+        self.session, self.hand, self._has_lapsed = None, 0, False
+        self._must_heal = self._must_touch = self._must_flush = False
+        self._told.clear()
+        for connection in self._links:
+            connection.has_ended = True
+        self._links.clear()
+
+    # Opens
+
+    def hold(self, image: Image, session: ServerSession) -> None:
+        """Become the home of a session."""
+        self._image, self.session, self._version = image, session, image.version
+        self.fence, self.hand, self.cursor = image.fence, 0, image.cursors.get(TOPIC, 0)
+        self._replied, self._partial = 0, image.partial
+        self._must_heal = self._must_touch = False
+
+    def open(self, connection: Connection, frame: Open) -> None:
+        """Answer the ``open`` of a connection, or let it wait for a claim."""
+        store = self._store
+        connection.process = self
+        if self.session is not None:
+            if self._has_lapsed or self.is_lapsed:
+                connection.has_ended = True  # `unavailable`
+            else:
+                self._resume(connection, frame, self.session)
+            return
+        if self._claim is not None:
+            self._waiting.append((connection, frame))
+            return
+        image, in_grace = store.image, store.in_grace
+        if store.is_paused or self.is_lapsed or self._is_releasing:
+            connection.has_ended = True
+        elif image is None:
+            if in_grace:
+                self._note_loss()
+                connection.has_ended = True
+            else:
+                self._world.check_may_forget()
+                self._refuse(connection, reset_without_marks(ResetReason.UNKNOWN))
+        elif image.tombstone:
+            self._refuse(connection, decode_tombstone(image.tombstone).answer(frame))
+        else:
+            home = self._world.processes.get(image.home)
+            if home is not None and home is not self and store.is_alive(image.home):
+                if home.session is None and home.is_running:
+                    self._begin_claim(connection, frame, image)
+                elif home.is_running:
+                    home.open(connection, frame)
+                else:
+                    connection.has_ended = True
+            elif in_grace:
+                self._note_loss()
+                connection.has_ended = True
+            else:
+                self._begin_claim(connection, frame, image)
+
+    def _note_loss(self) -> None:
+        """Begin the grace, if nobody has, of a store that was lost or replaced."""
+        if self._store.born is None or self._store.born[0] != self._store.run:
+            self._store.born = (self._store.run, self._world.now)
+
+    def _begin_claim(self, connection: Connection, frame: Open, image: Image) -> None:
+        self._waiting.append((connection, frame))
+        self._claim = Claim(image.home, image.fence, self.name, "", 0)
+        self._claimed_at = self._world.now
+        self._connection.commands.append(self._claim)
+
+    def _give_claim_up(self) -> None:
+        """Give up a claim that is not answered: the page comes again."""
+        self._claim = None
+        self._connect_anew()
+        for connection, _ in self._waiting:
+            connection.has_ended = True
+        self._waiting.clear()
+
+    def _connect_anew(self) -> None:
+        self._store.drop(self._connection)
+        self._connection = self._store.connect(self._answered)
+
+    def _claimed(self, claim: Claim, answer: Answer) -> None:
+        if claim is not self._claim:
+            return
+        self._claim = None
+        waiting, self._waiting = self._waiting, []
+        if isinstance(answer, Image):
+            session = ServerSession.restore(
+                "s1", self._world.limits, answer, self._world.now, trial=claim.home != ""
+            )
+            self.hold(answer, session)
+            self._world.claimed(self, answer, session)
+        for connection, frame in waiting:
+            if self.session is not None and not connection.has_ended:
+                self.open(connection, frame)
+            else:
+                connection.has_ended = True
+
+    def _resume(self, connection: Connection, frame: Open, session: ServerSession) -> None:
+        epoch = self._image.epoch
+        match opening.resume(frame, Found(session), epoch=epoch):
+            case Attach():
+                self.accept(connection, frame, session)
+            case FinalAnswer(frames):
+                self._refuse(connection, *frames)
+            case Replace(_, reset):
+                self._world.check_may_reset(reset.reason)
+                session.reset(reset.reason)
+                self._told.append((connection, reset))
+            case Begin(reset):
+                assert reset is not None
+                self._refuse(connection, reset)
+            case Refuse():
+                connection.has_ended = True
+
+    def accept(
+        self, connection: Connection, frame: Open, session: ServerSession, token: str | None = None
+    ) -> None:
+        """Attach a connection to the session."""
+        connection.attachment = opening.attach(
+            session,
+            frame,
+            connection.link.transport,
+            self._world.now,
+            epoch=self._image.epoch,
+            token=token,
+        )
+        self._links.append(connection)
+
+    def _refuse(self, connection: Connection, *frames: ServerControl) -> None:
+        connection.down.extend(map(encode_control, frames))
+        connection.has_ended = True
+
+    # Connections
+
+    def _receive(self, connection: Connection, encoded: str | bytes) -> None:
+        session, attachment = self.session, connection.attachment
+        frame = self._decoder.decode(encoded)
+        if isinstance(frame, Open):
+            self.open(connection, frame)
+        elif session is not None and attachment is not None and connection in self._links:
+            try:
+                session.reply(attachment, session.receive(attachment, frame, self._world.now))
+            except ProtocolError as error:
+                session.fail(attachment, error)
+
+    def _flush(self) -> None:
+        """Write what is due on every connection."""
+        session = self.session
+        if session is None:
+            return
+        for connection in list(self._links):
+            attachment = connection.attachment
+            assert attachment is not None
+            if connection.is_cut and not self._world.is_cut_unnoticed(connection):
+                session.attachments.detach(attachment)
+                self._links.remove(connection)
+                continue
+            if session.downlink.is_due(attachment, self._world.now):
+                frames = session.downlink.transmit(attachment, self._world.now)
+                self._world.check_shown(frames)
+                connection.down.extend(frames)
+            if attachment.code is not None:
+                connection.has_ended = True
+                self._links.remove(connection)
+
+    # The handler
+
+    def take(self) -> None:
+        """Let the handler go on: send a reply to its message, or ask for the next."""
+        session = self.session
+        if session is None or not self.is_running:
+            return
+        if self.hand and self._replied < replies_to(self.hand):
+            before = self._replied
+            self.reply(1)
+            if self._replied == before:  # there is no room: it holds the message for long
+                self._world.flush()
+            return
+        self._look_at_lease()
+        if self.hand:
+            self._world.finished.add(self.hand)
+        try:
+            message = session.receive_nowait()
+        except ChannelClosed:
+            self.hand = 0
+            if session.state is SessionState.PEER_CLOSED:
+                session.close(1000, "", "app", self._world.now)
+            return
+        self.hand = 0
+        if message is EMPTY:
+            return
+        assert isinstance(message, int)
+        self._world.handed_out(self, message)
+        self.hand, self._replied = message, self._partial
+        self._partial = 0
+
+    def reply(self, count: int) -> None:
+        """Let the handler send replies to the message in its hand."""
+        session = self.session
+        if session is None or not self.is_running or not self.hand:
+            return
+        for _ in range(min(count, replies_to(self.hand) - self._replied)):
+            payload = encode_message(["reply", self.hand, self._replied + 1], Limits())
+            if session.state not in (SessionState.OPEN, SessionState.PEER_CLOSED):
+                return
+            if not session.outgoing.has_room(len(payload)):
+                return
+            session.send(payload)
+            self._replied += 1
+
+    def flush(self) -> None:
+        """Let the handler ask that what it has sent is stored."""
+        self._must_flush = self.session is not None
+
+    def offer(self, last: int) -> None:
+        """Give the session the entries of the topic up to ``last``."""
+        session = self.session
+        if session is None or not self.is_running or self._has_lapsed or self.is_lapsed:
+            return
+        while (
+            self.cursor < last
+            and session.state in (SessionState.OPEN, SessionState.PEER_CLOSED)
+            and session.outgoing.has_room(20)
+        ):
+            self.cursor += 1
+            session.send(encode_message(["entry", self.cursor], Limits()))
+            session.offered()
+            session.set_cursor(TOPIC, self.cursor)
+
+    def close(self, *, fails: bool) -> None:
+        """Let the handler return, or fail at its message."""
+        session = self.session
+        if session is None or not self.is_running or session.state is not SessionState.OPEN:
+            return
+        if not fails and self.hand:
+            self.reply(replies_to(self.hand))
+            if self._replied < replies_to(self.hand):
+                return
+            self._world.finished.add(self.hand)
+        session.close(1011 if fails else 4000, "", "app", self._world.now, failed=fails)
+        self.hand = 0
+
+    def reset(self) -> None:
+        """Let the server end the session."""
+        session = self.session
+        if session is not None and self.is_running and session.ending is None:
+            session.reset(ResetReason.SHUTDOWN)

@@ -1,0 +1,143 @@
+"""Groups and broadcasts of processes that share a store."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.unit.server.stored.conftest import each_transport, processes, until
+from transport import Channel, Group, Limits, SessionReset
+from transport.testing import Page, drive
+
+
+def room_of(channel: Channel) -> Group:
+    """Return the group in the process of a channel."""
+    group: Group = channel.state.hub.group("room")
+    return group
+
+
+async def talk(channel: Channel) -> None:
+    """Publish what a member receives."""
+    room = room_of(channel)
+    await room.add(channel)
+    await channel.send("here")
+    async for message in channel:
+        await room.send(message)
+        await channel.send(["said", message])
+
+
+async def receive(page: Page, count: int) -> list[object]:
+    return [await page.receive(within=60) for _ in range(count)]
+
+
+async def test_members_in_all_processes_get_every_message_in_one_order() -> None:
+    async with processes(talk, 3) as each, AsyncExitStack() as stack:
+        pages = [await stack.enter_async_context(drive(each.cluster)) for _ in range(4)]
+        for page in pages:
+            assert await page.receive(within=30) == "here"
+        for number in range(5):
+            for index, page in enumerate(pages):
+                await page.send([index, number])
+        seen = [await receive(page, 25) for page in pages]
+        published = [[one for one in each if one[0] != "said"] for each in seen]  # type: ignore[index]
+        assert all(one == published[0] for one in published)
+        assert sorted(published[0]) == sorted([i, n] for i in range(4) for n in range(5))  # type: ignore[type-var]
+
+
+async def test_sender_gets_group_message_before_what_it_sends_after() -> None:
+    async with processes(talk) as each, drive(each.cluster) as page:
+        assert await page.receive(within=30) == "here"
+        await page.send("a")
+        assert await receive(page, 2) == ["a", ["said", "a"]]
+
+
+@each_transport
+async def test_member_gets_after_a_kill_what_was_published_meanwhile(transport: str) -> None:
+    """The store has the membership: the handler need not have added the channel again."""
+
+    async def handle(channel: Channel) -> None:
+        if not channel.resumed:
+            await room_of(channel).add(channel)
+            await channel.send("here")
+        await channel.wait_closed()
+
+    async with processes(handle, 3) as each, drive(each.cluster, transport=transport) as page:
+        assert await page.receive(within=30) == "here"
+        home = each.home
+        others = [index for index in range(3) if index != home]
+        each.cluster.kill(home)
+        for number in range(10):
+            await each.hub(others[number % 2]).group("room").send(number)
+        assert await receive(page, 10) == list(range(10))
+        assert each.resumed == [False, True]
+        assert len(each.hub(each.home).group("room")) == 1
+        await each.hub(others[0]).group("room").send("more")
+        assert await page.receive(within=30) == "more"
+
+
+async def test_channel_that_has_left_gets_nothing_after_a_kill() -> None:
+    async def handle(channel: Channel) -> None:
+        room = room_of(channel)
+        if not channel.resumed:
+            await room.add(channel)
+            room.discard(channel)
+            await channel.flush()
+        await channel.send("here")
+        await channel.wait_closed()
+
+    async with processes(handle) as each, drive(each.cluster) as page:
+        assert await page.receive(within=30) == "here"
+        await asyncio.sleep(1)
+        each.cluster.kill(each.home)
+        [left] = [index for index in range(2) if each.cluster[index].is_alive]
+        await each.hub(left).group("room").send("missed")
+        assert await page.receive(within=60) == "here"
+        with pytest.raises(TimeoutError):
+            await page.receive(within=5)
+
+
+@each_transport
+async def test_broadcast_reaches_all_sessions_of_all_processes(transport: str) -> None:
+    async def handle(channel: Channel) -> None:
+        await channel.wait_closed()
+
+    async with processes(handle) as each, AsyncExitStack() as stack:
+        pages = [
+            await stack.enter_async_context(drive(each.cluster, transport=transport))
+            for _ in range(4)
+        ]
+        await each.hub(0).broadcast("all")
+        for page in pages:
+            assert await page.receive(within=30) == "all"
+
+
+async def test_broadcast_while_a_session_has_no_home_arrives() -> None:
+    async def handle(channel: Channel) -> None:
+        await channel.wait_closed()
+
+    async with processes(handle) as each, drive(each.cluster) as page:
+        home = each.home
+        each.cluster.kill(home)
+        await each.hub(1 - home).broadcast("all")
+        assert await page.receive(within=60) == "all"
+
+
+async def test_member_whose_buffer_is_full_is_reset() -> None:
+    async def handle(channel: Channel) -> None:
+        await room_of(channel).add(channel)
+        await channel.send("here")
+        await channel.wait_closed()
+
+    limits = Limits(window_messages=16)
+    async with processes(handle, limits=limits) as each, drive(each.cluster) as page:
+        assert await page.receive(within=30) == "here"
+        page.cut(noticed=False)
+        for number in range(40):
+            await each.hub(number % 2).group("room").send(number)
+        await until(lambda: not each.has_home)
+        await page.resume()
+        with pytest.raises(SessionReset) as reset:
+            await receive(page, 50)
+        assert reset.value.reason == "overflow"

@@ -1,0 +1,116 @@
+"""`Dismissals`: ends the sessions of users that are dismissed, in one process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from transport.errors import StoreUnavailable
+from transport.protocol.topic_log import Entry
+from transport.protocol.topic_names import DISMISSALS, decode_dismissal, encode_dismissal
+from transport.server.topics.stored_topics import StoredTopics
+
+RETRY_AFTER = 1.0
+"""Seconds until a store that did not answer is asked again who was dismissed."""
+
+
+class Dismissals:
+    """Follows the topic of dismissals, and looks in the store after it has missed one.
+
+    A session that this process claims is not among those that it ends: look at `was_dismissed` when
+    the session is held, and before anything of it is shown. Implements `Member`.
+
+    Args:
+        topics: of this process.
+        end: called with a subject, and a time of the store in microseconds: ends the sessions of
+            the subject that were born until then.
+        subjects: returns the subjects that have sessions in this process.
+    """
+
+    def __init__(
+        self,
+        topics: StoredTopics,
+        end: Callable[[str, int], None],
+        subjects: Callable[[], Collection[str]],
+    ) -> None:
+        self._topics = topics
+        self._end = end
+        self._subjects = subjects
+        self._missed = asyncio.Event()
+        self._cursor = 0
+
+    async def run(self) -> None:
+        """End sessions, until the task is cancelled."""
+        while True:
+            self._missed.clear()
+            await self._topics.join(DISMISSALS, self)
+            await self._look()
+            await self._missed.wait()
+
+    async def dismiss(self, subject: str) -> None:
+        """End the sessions of a subject in all processes.
+
+        Returns when the store has it, and the sessions in this process have ended.
+
+        Raises:
+            StoreUnavailable: see `StoredTopics.publish`.
+        """
+        await self._topics.publish(DISMISSALS, encode_dismissal(subject), dismisses=subject)
+
+    async def was_dismissed(self, subject: str, born: int) -> bool:
+        """Return whether a subject was dismissed since a session was born.
+
+        Args:
+            subject: of the session.
+            born: the store's time of its birth in microseconds.
+
+        Raises:
+            StoreUnavailable: the store did not answer in time.
+        """
+        [time] = await self._topics.dismissals([subject])
+        return born <= time
+
+    async def _look(self) -> None:
+        """End the sessions whose dismissal did not arrive."""
+        while subjects := list(self._subjects()):
+            try:
+                times = await self._topics.dismissals(subjects)
+            except StoreUnavailable:
+                await asyncio.sleep(RETRY_AFTER)
+                continue
+            for subject, time in zip(subjects, times, strict=True):
+                if time:
+                    self._end(subject, time)
+            return
+
+    # `Member`
+
+    id = ""
+
+    @property
+    def cursor(self) -> int:
+        """See `Member`."""
+        return self._cursor
+
+    def begin(self, cursor: int) -> None:
+        """See `Member.begin`."""
+        self._cursor = cursor
+
+    def offer(self, entry: Entry) -> bool:
+        """See `Member.offer`."""
+        self._cursor = entry.number
+        try:
+            subject = decode_dismissal(entry.payload)
+        except ValueError:
+            self._missed.set()  # of a release that says it in another way: the store has the time
+            return False
+        self._end(subject, entry.number)
+        return True
+
+    def skip(self, number: int) -> None:
+        """See `Member.skip`."""
+        self._cursor = number
+
+    def reset(self) -> None:
+        """See `Member.reset`."""
+        self._missed.set()

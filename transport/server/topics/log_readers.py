@@ -1,0 +1,363 @@
+"""`LogReaders`: subscribes to the topics that have members in a process, and reads them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from itertools import islice
+
+from transport.errors import StoreUnavailable
+from transport.protocol.topic_log import Reading
+from transport.server.topics.log_reader import LogReader, Member
+from transport.server.topics.reads import Question, Reads
+from transport.stores.journaled import Failed
+from transport.stores.topics.line import ANSWER_WITHIN, Pause
+from transport.stores.topics.wire import (
+    Arrived,
+    Broken,
+    Echo,
+    ReadWire,
+    Subscribed,
+    TopicStore,
+)
+from transport.telemetry.log import ERROR, log_event
+from transport.waiting import Waiters, resolve
+
+MAX_BATCH = 1000
+"""Topics that one command subscribes to or reads."""
+
+ECHO_INTERVAL = 2.0
+"""Seconds after which something must have arrived that this process has sent to itself. A
+subscription can stay open, and silent, at a server that was replaced."""
+
+ARRIVES_WITHIN = 1.0
+"""Seconds after which an entry that was published is read, as it has not arrived."""
+
+REACHED_WITHIN = 5.0
+"""Seconds for which a publisher waits for the members of its process."""
+
+
+class LogReaders:
+    """The readers of one process.
+
+    Args:
+        store: makes the connections.
+    """
+
+    def __init__(self, store: TopicStore) -> None:
+        self._subscription = store.subscribe_wire()
+        self._readers: dict[str, LogReader] = {}
+        self._is_connected = False
+        """Whether topics can be subscribed to."""
+        self._to_subscribe: dict[str, None] = {}
+        self._to_unsubscribe: dict[str, None] = {}
+        self._unconfirmed: Counter[str] = Counter()
+        """How often a topic was subscribed to, and that has not been confirmed."""
+        self._subscribed: set[str] = set()
+        self._changed = asyncio.Event()
+        """Something is to be subscribed to or not any longer."""
+        self._asked: dict[str, None] = {}
+        """The topics that are to be read, the first asked for first."""
+        self._questions: deque[_Dismissals] = deque()
+        self._reads = Reads(store.read_wire(), self._next_question)
+        self._waiters = Waiters()
+        self._echo = _Echo()
+        self._check_at = 0.0
+        """When an echo is due, in seconds of the event loop."""
+
+    # Members
+
+    async def join(self, topic: str, member: Member) -> None:
+        """Add a member that gets everything that is published after this returns.
+
+        If the caller is cancelled, the member is added nevertheless, or may be.
+        """
+        joined: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._reader(topic).join(member, lambda: resolve(joined))
+        await joined
+
+    def resume(self, topic: str, member: Member, *, has_taken: bool) -> None:
+        """Add a member that gets everything above its cursor; see `LogReader.resume`."""
+        reader = self._reader(topic)
+        reader.resume(member, has_taken=has_taken)
+        self._remove_if_empty(topic, reader)
+
+    def leave(self, topic: str, member: Member) -> None:
+        """Remove a member, if it is one."""
+        if (reader := self._readers.get(topic)) is not None:
+            reader.leave(member)
+            self._remove_if_empty(topic, reader)
+            self._waiters.changed()
+
+    def newest(self, topic: str) -> int:
+        """Return the highest number of a topic that this process knows; 0 for none."""
+        reader = self._readers.get(topic)
+        return 0 if reader is None else reader.newest
+
+    async def reached(self, topic: str, number: int) -> None:
+        """Wait until the members of a topic in this process have everything up to a number.
+
+        Returns after some seconds in any case: they get it once the subscription works again.
+        """
+        loop = asyncio.get_running_loop()
+        last = loop.time() + REACHED_WITHIN
+        while not self._has_reached(topic, number) and loop.time() < last:
+            try:
+                async with asyncio.timeout(ARRIVES_WITHIN):
+                    await self._waiters.until(lambda: self._has_reached(topic, number))
+            except TimeoutError:
+                if (reader := self._readers.get(topic)) is not None:
+                    reader.check()
+
+    def _has_reached(self, topic: str, number: int) -> bool:
+        reader = self._readers.get(topic)
+        return reader is None or reader.has_reached(number)
+
+    def _reader(self, topic: str) -> LogReader:
+        reader = self._readers.get(topic)
+        if reader is None:
+            reader = self._readers[topic] = LogReader(lambda: self._ask(topic))
+            if topic in self._to_unsubscribe:
+                del self._to_unsubscribe[topic]
+                if topic in self._subscribed:
+                    reader.subscribed()
+            else:
+                self._to_subscribe[topic] = None
+                self._changed.set()
+        return reader
+
+    def _remove_if_empty(self, topic: str, reader: LogReader) -> None:
+        if len(reader) or self._readers.get(topic) is not reader:
+            return
+        del self._readers[topic]
+        self._asked.pop(topic, None)
+        if topic in self._to_subscribe:
+            del self._to_subscribe[topic]
+        else:
+            self._to_unsubscribe[topic] = None
+            self._changed.set()
+
+    # The subscription
+
+    async def run(self) -> None:
+        """Subscribe and read, until the task is cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._reads.run())
+            pause = Pause()
+            try:
+                while True:
+                    try:
+                        async with asyncio.timeout(ANSWER_WITHIN):
+                            await self._subscription.connect()
+                        async with asyncio.TaskGroup() as subscribed:
+                            self._connected()
+                            subscribed.create_task(self._receive(pause))
+                            subscribed.create_task(self._change_subscriptions())
+                    except* (TimeoutError, Broken):
+                        self._disconnected()
+                        await pause.wait()
+            finally:
+                self._disconnected()
+
+    def _connected(self) -> None:
+        self._is_connected = True
+        self._to_subscribe = dict.fromkeys(self._readers)
+        self._to_unsubscribe.clear()
+        self._changed.set()
+
+    async def _receive(self, pause: Pause) -> None:
+        """Take what arrives, until the connection breaks."""
+        while True:
+            notice = await self._subscription.receive()
+            pause.reset()
+            match notice:
+                case Arrived(topic, entry):
+                    if (reader := self._readers.get(topic)) is not None:
+                        reader.arrived(entry)
+                        self._offered(topic, reader)
+                case Subscribed(topic):
+                    self._confirmed(topic)
+                case Echo(token):
+                    self._echo.arrived(token)
+
+    def _disconnected(self) -> None:
+        self._subscription.drop()
+        self._is_connected = False
+        self._subscribed.clear()
+        self._unconfirmed.clear()
+        self._echo.forget()
+        for reader in self._readers.values():
+            reader.unsubscribed()
+
+    def _confirmed(self, topic: str) -> None:
+        self._unconfirmed[topic] -= 1
+        if self._unconfirmed[topic] > 0:
+            return  # it was subscribed to, given up, and subscribed to again
+        del self._unconfirmed[topic]
+        if (reader := self._readers.get(topic)) is not None:
+            self._subscribed.add(topic)
+            reader.subscribed()
+
+    async def _change_subscriptions(self) -> None:
+        """Subscribe to what has members, and no longer to what has none."""
+        while True:
+            await self._changed.wait()
+            if ended := _take(self._to_unsubscribe):
+                self._subscribed.difference_update(ended)
+                await self._subscription.unsubscribe(ended)
+            elif begun := _take(self._to_subscribe):
+                self._unconfirmed.update(begun)
+                await self._subscription.subscribe(begun)
+            else:
+                self._changed.clear()
+
+    # Reading
+
+    async def dismissals(self, subjects: Sequence[str]) -> list[int]:
+        """Return when each of the subjects was dismissed last, in microseconds of the store's time.
+
+        0 for one that was not, or so long ago that its sessions of then have ended.
+
+        Raises:
+            StoreUnavailable: the store did not answer in time.
+        """
+        times: list[int] = []
+        for at in range(0, len(subjects), MAX_BATCH):
+            question = _Dismissals(subjects[at : at + MAX_BATCH])
+            self._questions.append(question)
+            self._reads.wake()
+            try:
+                async with asyncio.timeout(ANSWER_WITHIN):
+                    times += await question.times
+            except TimeoutError:
+                raise StoreUnavailable("the store does not answer") from None
+        return times
+
+    def _ask(self, topic: str) -> None:
+        self._asked[topic] = None
+        self._reads.wake()
+
+    def _next_question(self) -> tuple[Question | None, float]:
+        """See `Reads`."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._check_at:
+            self._check_at = now + ECHO_INTERVAL
+            if self._should_echo():
+                return self._echo, self._check_at
+        while self._questions:
+            question = self._questions.popleft()
+            if not question.times.done():
+                return question, self._check_at
+        readings = {
+            topic: (reader, after)
+            for topic in _take(self._asked)
+            if (reader := self._readers.get(topic)) is not None
+            and (after := reader.begin_read()) is not None
+        }
+        if readings:
+            return _Readings(readings, self._offered), self._check_at
+        return None, now if self._asked else self._check_at
+
+    def _should_echo(self) -> bool:
+        """Return whether to send an echo now. Ends the subscription if the last one is missing."""
+        if not self._is_connected or not self._readers:
+            return False
+        if self._echo.is_missing:
+            self._subscription.drop()
+            return False
+        return True
+
+    def _offered(self, topic: str, reader: LogReader) -> None:
+        """Wake publishers, and give the topic up if its last member was reset."""
+        self._waiters.changed()
+        self._remove_if_empty(topic, reader)
+
+
+def _take(topics: dict[str, None]) -> list[str]:
+    """Remove and return the first topics, as many as a batch has."""
+    taken = list(islice(topics, MAX_BATCH))
+    for topic in taken:
+        del topics[topic]
+    return taken
+
+
+class _Readings:
+    """Reads topics, for their readers."""
+
+    def __init__(
+        self,
+        readings: dict[str, tuple[LogReader, int]],
+        offered: Callable[[str, LogReader], None],
+    ) -> None:
+        self._readings = readings
+        self._offered = offered
+
+    async def ask(self, wire: ReadWire) -> None:
+        asked = [(topic, after) for topic, (_, after) in self._readings.items()]
+        answers = await wire.read(asked)
+        for (topic, (reader, _)), answer in zip(self._readings.items(), answers, strict=True):
+            reader.read(_readable(topic, answer))
+            self._offered(topic, reader)
+
+    def failed(self) -> None:
+        for reader, _ in self._readings.values():
+            reader.not_read()
+
+
+class _Dismissals:
+    """Asks when subjects were dismissed."""
+
+    def __init__(self, subjects: Sequence[str]) -> None:
+        self.times: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
+        self._subjects = subjects
+
+    async def ask(self, wire: ReadWire) -> None:
+        times = await wire.dismissals(self._subjects)
+        if not self.times.done():
+            self.times.set_result(times)
+
+    def failed(self) -> None:
+        pass  # the caller has waited as long
+
+
+class _Echo:
+    """Sends the process something to itself."""
+
+    def __init__(self) -> None:
+        self._sent = 0
+        self._arrived = 0
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the last one has not arrived."""
+        return self._arrived < self._sent
+
+    def arrived(self, token: str) -> None:
+        """Learn that one has arrived."""
+        self._arrived = int(token)
+
+    def forget(self) -> None:
+        """Expect the last one no longer."""
+        self._arrived = self._sent
+
+    async def ask(self, wire: ReadWire) -> None:
+        self._sent += 1
+        await wire.echo(str(self._sent))
+
+    def failed(self) -> None:
+        self.forget()  # perhaps it was not sent
+
+
+def _readable(topic: str, answer: Reading | Failed) -> Reading:
+    """Return what was read; nothing if the store cannot read the topic."""
+    if isinstance(answer, Reading):
+        return answer
+    log_event(
+        ERROR,
+        "topic_failed",
+        "the store cannot read this topic: another program may use the same key. Its members miss "
+        f"messages, and are reset. The store's answer: {answer.text}",
+        topic=topic,
+    )
+    return Reading(0, 0)
