@@ -32,11 +32,12 @@ class StoredClient(ModelClient):
 
     def _check(self, event: Event) -> None:
         match event:
-            case Attached(verdict=Verdict.RESUMED):
-                assert event.id == self.session, f"{event.id} is told as {self.session}"
             case Attached():
-                self.session = event.id
-                self.got = []
+                is_same = event.id == self.session
+                assert is_same or event.verdict is not Verdict.RESUMED, f"{self.session}: {event}"
+                if not is_same:
+                    self.session = event.id
+                    self.got = []
             case Messages():
                 for message in event.messages:
                     self._take(message)
