@@ -68,6 +68,7 @@ campaign: setup ## Run the full campaigns: shutdowns, hostile clients, workers, 
 	STORE_SECONDS=120 $(BIN)/python -m pytest tests/integration/stores/test_redis_faults.py -s \
 		--timeout 900 $(PYTEST_ARGS)
 	WORKERS=full $(BIN)/python -m pytest tests/integration/workers -rA --timeout 900 $(PYTEST_ARGS)
+	REDIS=full $(BIN)/python -m pytest tests/integration/redis -rA --timeout 1200 $(PYTEST_ARGS)
 	CANCEL_EVERY=1 $(BIN)/python -m pytest tests/properties/test_client_cancellation.py --timeout 900 $(PYTEST_ARGS)
 
 clauses: $(DEV_READY) ## Write docs/clauses.md: the vectors and tests of each clause

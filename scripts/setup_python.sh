@@ -39,6 +39,6 @@ elif [ "$group" = integrations ]; then
     "${pip[@]}" --group integrations
     touch .venv/.integrations-ready
 else
-    "${pip[@]}" -e . --group "$group"
+    "${pip[@]}" -e '.[redis]' --group "$group"
 fi
 touch .venv/.demo-ready

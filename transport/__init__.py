@@ -6,6 +6,7 @@ See README.md to begin with, PROTOCOL.md for what is on the wire.
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from transport.bus.redis_store import RedisStore
 from transport.bus.workers import Workers
 from transport.errors import (
     Busy,
@@ -15,6 +16,7 @@ from transport.errors import (
     NotRead,
     SessionReset,
     Stalled,
+    StoreUnavailable,
     TooLarge,
     Unacknowledged,
     Unreachable,
@@ -43,10 +45,12 @@ __all__: tuple[str, ...] = (
     "Store",
     "MemoryStore",
     "Workers",
+    "RedisStore",
     "ChannelError",
     "ChannelClosed",
     "Busy",
     "Stalled",
+    "StoreUnavailable",
     "Unsendable",
     "TooLarge",
     "NotRead",

@@ -11,11 +11,12 @@ from starlette.routing import Mount, Route
 
 from examples.chat.app import app as chat
 from examples.cursors.app import app as cursors
-from examples.demo.workers import WorkersServer
+from examples.demo.own_server import OwnServer
 from examples.job.app import app as job
 from examples.notifications.app import app as notifications
 from examples.panel.site import files
 from examples.prices.app import app as prices
+from examples.scaled.serve import SETTINGS, missing
 
 SCENES: dict[str, Starlette] = {
     "chat": chat,
@@ -24,6 +25,7 @@ SCENES: dict[str, Starlette] = {
     "cursors": cursors,
     "job": job,
 }
+UVICORN = ("-m", "uvicorn", *SETTINGS, "--workers", "4", "--port", "<port>")
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
@@ -33,8 +35,10 @@ def application(restart_server: Callable[[], None]) -> Starlette:
     Args:
         restart_server: called when a page asks for it. It must return, and the server restart soon.
     """
-
-    workers = WorkersServer()
+    own = {
+        "workers": OwnServer(*UVICORN, "examples.workers.app:app"),
+        "scaled": OwnServer("examples/scaled/serve.py", missing=missing),
+    }
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -42,7 +46,8 @@ def application(restart_server: Callable[[], None]) -> Starlette:
         async with AsyncExitStack() as stack:
             for scene in SCENES.values():
                 await stack.enter_async_context(scene.router.lifespan_context(scene))
-            await stack.enter_async_context(workers.running())
+            for server in own.values():
+                await stack.enter_async_context(server.running())
             yield
 
     async def restart(request: Request) -> PlainTextResponse:
@@ -54,7 +59,7 @@ def application(restart_server: Callable[[], None]) -> Starlette:
 
     scenes = [Mount(f"/{name}", app=scene) for name, scene in SCENES.items()]
     others = [
-        Route("/workers/", workers.redirect),
+        *(Route(f"/{name}/", server.redirect) for name, server in own.items()),
         Route("/restart", restart, methods=["POST"]),
     ]
     return Starlette(

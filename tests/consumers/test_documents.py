@@ -23,15 +23,18 @@ from tests.field.matrix.rows import ROWS
 from tests.support.clients.frame_client import encode, open_frame
 from tests.support.servers.nginx import EXECUTABLE as NGINX
 from tests.support.servers.process import running
+from tests.support.servers.redis import RedisServer
 from tests.support.servers.uvicorn import Server, free_port, serving
 from transport import connect
 
 pytestmark = [pytest.mark.consumer, pytest.mark.timeout(600)]
 
 OF_WORKERS = "docs/workers.md"
+OF_REDIS = "docs/scaling.md"
 CHAT = block_with("import uvicorn", document="README.md")
 FASTAPI = block_with('app.mount("/chat", hub)', document="docs/hosts.md")
 WORKERS = block_with("store=Workers()", document=OF_WORKERS)
+REDIS = block_with("store=RedisStore(", document=OF_REDIS)
 OF_GUNICORN = block_with("CONFIG_KWARGS", document="docs/hosts.md")
 AUTHENTICATE = block_with("Identity(subject=", document="docs/hosts.md")
 
@@ -47,7 +50,7 @@ async def reader(archives: Archives, tmp_path_factory: pytest.TempPathFactory) -
     """What a reader of the documents installs."""
     folder = tmp_path_factory.mktemp("reader")
     servers = ("uvicorn[standard]", "hypercorn", "granian", "gunicorn", "uvicorn-worker")
-    return await Environment.create(folder, f"{archives.wheel}[client]", "fastapi", *servers)
+    return await Environment.create(folder, f"{archives.wheel}[client,redis]", "fastapi", *servers)
 
 
 @asynccontextmanager
@@ -220,6 +223,26 @@ async def test_documented_workers_share_a_group(
     log = (tmp_path / "log").read_text("utf-8")
     assert "several_processes" not in log
     assert "host_limits" not in log
+
+
+async def test_documented_redis_shares_a_group(
+    reader: Environment, tmp_path: Path, redis_server: RedisServer
+) -> None:
+    """Two servers that share nothing but a Redis."""
+    code = REDIS.replace("redis://localhost:6379", redis_server.url)
+    async with (
+        serving_code(reader, tmp_path, code) as one,
+        serving_code(reader, tmp_path, code) as two,
+        connect(f"{one.url}/chat", trust_env=False) as here,
+        connect(f"{two.url}/chat", trust_env=False) as there,
+    ):
+        with anyio.fail_after(20):
+            await here.acknowledged(await here.send("one"))
+            await there.acknowledged(await there.send("two"))
+            await here.send("three")
+            assert [await here.receive() for _ in range(3)] == ["one", "two", "three"]
+            while await there.receive() != "three":
+                pass
 
 
 _NGINX = """

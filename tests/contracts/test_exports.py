@@ -24,9 +24,9 @@ CLIENT_SOURCES = Path(__file__).parents[2] / "client_js" / "src"
 
 NAMES = {
     transport: (
-        "Hub Channel Group Limits Identity Store MemoryStore Workers ChannelError ChannelClosed "
-        "Busy Stalled Unsendable TooLarge NotRead Unreachable SessionReset Unacknowledged Fate "
-        "ChannelStatistics HubStatistics as_websocket connect"
+        "Hub Channel Group Limits Identity Store MemoryStore Workers RedisStore ChannelError "
+        "ChannelClosed Busy Stalled StoreUnavailable Unsendable TooLarge NotRead Unreachable "
+        "SessionReset Unacknowledged Fate ChannelStatistics HubStatistics as_websocket connect"
     ),
     transport.client: "Attempt Channel ClientStatistics Pacing connect",
     transport.client.websocket: "ClientConnection Refused connect",
@@ -67,6 +67,7 @@ SURFACES = {
         sweep(now)
     """,
     transport.Workers: "(directory) join(hub, limits)",
+    transport.RedisStore: "(redis, *, prefix) join(hub, limits) sessions topics(hub, limits)",
     transport.ChannelClosed: "(code, reason, channel) channel code reason",
     transport.SessionReset: "(reason, lost, dropped) dropped lost reason",
     transport.Unacknowledged: "(number, fate) fate number",
@@ -77,9 +78,9 @@ SURFACES = {
     """,
     transport.HubStatistics: """
         (sessions, connections, opened, resets, refused, sent, received, replayed, memory,
-        memory_reached, processes)
+        memory_reached, processes, store)
         connections memory memory_reached opened processes received refused replayed resets sent
-        sessions
+        sessions store
     """,
     transport.client.connect: """
         (url, *, transports, credentials, headers, origin, limits, timeout, verify, proxy,

@@ -13,7 +13,7 @@ from tests.properties.mutants.mutant import Mutant
 from tests.properties.mutants.stored import STORED
 from tests.properties.stored.schedule import check_schedules, failure, schedule
 
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "220"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
 
 TO_DETECT = 300

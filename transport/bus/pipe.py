@@ -10,20 +10,11 @@ from typing import Protocol, cast
 from transport.bus import forks
 from transport.bus.items import Hello, Item, encode_item
 from transport.bus.reader import ItemReader, ReaderOwner
+from transport.bus.unread import Unread
 from transport.telemetry.log import WARNING, log_event
 
 MAX_ITEM = 2**26
 """Bytes of the largest item that is accepted; a longer one is a defect of its sender."""
-
-MAX_UNREAD = 2**26
-"""Bytes that may wait for a process that reads nothing for `STUCK_AFTER`. Then the pipe ends, like
-one that is cut."""
-
-STUCK_AFTER = 3.0
-"""Seconds. A process that is only slow, as after a broadcast to many links, reads something."""
-
-MOST_UNREAD = 2**29
-"""Bytes that may wait in any case. Each link and call holds back what it sends."""
 
 _LENGTH = 4
 
@@ -64,9 +55,7 @@ class UnixPipe(asyncio.Protocol):
         self._reader = ItemReader(owner, self)
         self._sent = 0
         """Bytes, those that still wait included."""
-        self._read_mark = (-1, 0.0)
-        """Bytes that the other side had read when last it read any, and the time; while more than
-        `MAX_UNREAD` wait."""
+        self._waits = Unread(asyncio.get_running_loop().time)
         self._unread = bytearray()
         self._transport: asyncio.Transport | None = None
 
@@ -105,7 +94,8 @@ class UnixPipe(asyncio.Protocol):
         data = encode_item(item)
         transport.write(len(data).to_bytes(_LENGTH, "big") + data)
         self._sent += _LENGTH + len(data)
-        if self._is_stuck(transport.get_write_buffer_size()):
+        unread = transport.get_write_buffer_size()
+        if self._waits.is_stuck(unread, self._sent - unread):
             log_event(
                 WARNING,
                 "pipe_ended",
@@ -113,16 +103,6 @@ class UnixPipe(asyncio.Protocol):
                 peer=self.peer,
             )
             self.end()
-
-    def _is_stuck(self, unread: int) -> bool:
-        """Return whether the other side reads nothing, or far too little."""
-        if unread <= MAX_UNREAD:
-            self._read_mark = (-1, 0.0)
-            return False
-        now, read = asyncio.get_running_loop().time(), self._sent - unread
-        if read != self._read_mark[0]:
-            self._read_mark = (read, now)
-        return unread > MOST_UNREAD or now - self._read_mark[1] > STUCK_AFTER
 
     def end(self) -> None:
         """See `Pipe.end`."""

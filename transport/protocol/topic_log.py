@@ -240,7 +240,7 @@ def judge(entry: Entry, cursor: int, doubt: int = 0) -> Taking:
         cursor: the number of the last entry that the member took, or the store's time since when
             it is a member.
         doubt: the highest number of an entry that the member has taken and the log does not have;
-            0 if there is none.
+            0 if there is no such entry.
     """
     if entry.number <= cursor:
         return Taking.HAS

@@ -31,12 +31,9 @@ from transport.protocol.journal import (
 )
 from transport.protocol.server.tombstone import encode_tombstone
 from transport.server.driver import SessionDriver
-from transport.stores.journaled import Failed, JournaledStore, Outcome
+from transport.stores.journaled import TOUCH, Failed, JournaledStore, Outcome
 from transport.telemetry.log import ERROR, INFO, log_event
 from transport.waiting import resolve
-
-TOUCH_INTERVAL = 30.0
-"""Seconds between two signs of life of an idle session."""
 
 HEAL_WITHIN = 600.0
 """Seconds since the last proof within which a store that does not have the session is repaired: by
@@ -159,7 +156,7 @@ class Journal:
 
     def tick(self) -> None:
         """Let the session prove that it lives, if it has written nothing for a while."""
-        if self._driver.loop.time() - self._touched_at >= TOUCH_INTERVAL:
+        if self._driver.loop.time() - self._touched_at >= TOUCH:
             self.prove()
 
     # Calls of the process

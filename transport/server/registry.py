@@ -83,7 +83,6 @@ class Registry:
         on_removed: called with the id of a session that is not here any longer, if other processes
             may have it.
         opened: how many sessions ever began here.
-        taken_over: how many were claimed from another process.
         resets: how many sessions were reset or could not be resumed, by reason.
         totals: messages of the sessions that have left.
     """
@@ -107,7 +106,6 @@ class Registry:
         self.on_drain: Callable[[], None] = lambda: None
         self.on_removed: Callable[[str], None] = lambda session_id: None
         self.opened = 0
-        self.taken_over = 0
         self.resets: Counter[str] = Counter()
         self.totals = TotalCounters()
         self._limits = limits

@@ -133,7 +133,6 @@ class Sessions:
         runner = self.create(record, request, now, image, session)
         record.begun = True
         self._registry.add(runner)
-        self._registry.taken_over += 1
         if image.is_torn:
             runner.finish(request.scope, user)
             session.reset(ResetReason.STORE_LOST)

@@ -10,6 +10,7 @@ from transport.protocol.frames import TransportKind
 from transport.protocol.server.counters import counters_of
 from transport.server.memory import Memory
 from transport.server.registry import Registry
+from transport.stores.journaled import StoreStatistics
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,8 @@ class HubStatistics:
         memory_reached: how often that limit refused a session, or reset one.
         processes: how many are counted: a worker that does not answer is not, and what one has
             counted goes with it.
+        store: how the store fares that the processes share: the worst ``state`` and ``flight`` of
+            all, and the sum of what they have counted; None without such a store.
     """
 
     sessions: int
@@ -41,6 +44,7 @@ class HubStatistics:
     memory: int = 0
     memory_reached: int = 0
     processes: int = 1
+    store: StoreStatistics | None = None
 
 
 def no_statistics() -> HubStatistics:
@@ -74,6 +78,7 @@ def statistics_of(registry: Registry, refused: int, memory: Memory) -> HubStatis
         replayed=totals.replayed,
         memory=memory.used,
         memory_reached=memory.reached,
+        store=registry.journals.statistics if registry.journals is not None else None,
     )
 
 
@@ -87,6 +92,19 @@ def total(parts: Sequence[HubStatistics]) -> HubStatistics:
     numbers = {
         each.name: sum(getattr(part, each.name) for part in parts)
         for each in fields(HubStatistics)
-        if each.name not in ("connections", "resets")
+        if each.name not in ("connections", "resets", "store")
     }
-    return HubStatistics(connections=dict(connections), resets=resets, **numbers)
+    store = _total_store([part.store for part in parts if part.store is not None])
+    return HubStatistics(connections=dict(connections), resets=resets, store=store, **numbers)
+
+
+def _total_store(parts: Sequence[StoreStatistics]) -> StoreStatistics | None:
+    if not parts:
+        return None
+    return StoreStatistics(
+        state=max((part.state for part in parts), key=("ok", "slow", "gone").index),
+        flight=max(part.flight for part in parts),
+        takeovers=sum(part.takeovers for part in parts),
+        fenced=sum(part.fenced for part in parts),
+        healed=sum(part.healed for part in parts),
+    )

@@ -18,6 +18,7 @@ from transport.testing.asgi import DEADLINE
 from transport.testing.memory_bus import MemoryBus, MemoryNetwork
 from transport.testing.store_model import ModelStore, StoreModel
 from transport.testing.suspension import Part, SuspendableLoop
+from transport.testing.topic_model import TopicModel
 
 MakeApp = Callable[[Any], ASGIApp]
 
@@ -42,25 +43,25 @@ class _ModelledStore(SharedStore):
     """The part of one process of a cluster in a store of the test.
 
     Args:
-        model: the store.
         connect: makes the store of a hub.
         make_bus: makes the bus of a hub, by its name and that of the process.
+        topics: of the store.
     """
 
     def __init__(
         self,
-        model: StoreModel,
         connect: Callable[[Limits], ModelStore],
         make_bus: Callable[[str, str], MemoryBus],
+        topics: TopicModel,
     ) -> None:
-        self._model = model
         self._connect = connect
         self._make_bus = make_bus
+        self._topics = topics
 
     def join(self, hub: str, limits: Limits) -> Joined:
         """See `SharedStore.join`."""
         store = self._connect(limits)
-        return Joined(self._make_bus(hub, store.name), store, self._model.topics)
+        return Joined(self._make_bus(hub, store.name), store, self._topics)
 
 
 class Process:
@@ -131,7 +132,7 @@ class Process:
         """Make the application, run its lifespan, and wait until it has joined the others."""
         store: SharedStore = _MemoryWorkers(self._bus)
         if model is not None:
-            store = _ModelledStore(model, partial(self._connect, model), self._bus)
+            store = _ModelledStore(partial(self._connect, model), self._bus, model.topics)
         self.app = self._part.context().run(make_hub, store)
         self._lifespan = _Lifespan(self.app, self._run)
         await self._lifespan.start()

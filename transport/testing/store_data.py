@@ -128,7 +128,7 @@ class Data(Struct, kw_only=True):
         if self.birth is None or self.birth[0] != claimed.run or now < self.birth[1] + TIMES.grace:
             return GRACE
         self.sessions[session_id] = after, self.sessions[session_id][1]
-        return after
+        return replace(after, subject=shorten(after.subject))
 
     def renew(self, name: str, count: int, now: float) -> bool:
         """Renew a lease, and return whether there was one."""

@@ -44,6 +44,7 @@ from transport.stores.remote.wire import (
     Unanswered,
     Unwilling,
 )
+from transport.testing.store_connection import Connection, fail, resolve
 from transport.testing.store_data import Data
 from transport.testing.topic_model import TopicModel
 
@@ -80,7 +81,7 @@ class StoreModel:
         self._is_paused = False
         self._backlog: deque[Callable[[], None]] = deque()
         self._held: deque[float] = deque()
-        self.connections: dict[_Connection, None] = {}
+        self.connections: dict[Connection, None] = {}
         """Those that have not ended, in their order."""
         self._listeners: set[str] = set()
         self.topics = TopicModel()
@@ -174,11 +175,11 @@ class StoreModel:
 
     # The connections
 
-    def open_connection(self, name: str) -> _Connection:
+    def open_connection(self, name: str) -> Connection:
         """Accept a connection of a process."""
         if self._is_down:
             raise Unanswered("the connection was refused")
-        connection = _Connection(name, self.connections.pop)
+        connection = Connection(name, self.connections.pop)
         self.connections[connection] = None
         return connection
 
@@ -187,7 +188,7 @@ class StoreModel:
         (self._listeners.add if is_listening else self._listeners.discard)(name)
 
     async def execute(
-        self, connection: _Connection, work: Callable[[], T], *, is_flight: bool = False
+        self, connection: Connection, work: Callable[[], T], *, is_flight: bool = False
     ) -> T:
         """Send something to the server, and return its answer."""
         if connection.is_cut:
@@ -205,10 +206,10 @@ class StoreModel:
             try:
                 result = work()
             except Unwilling as error:
-                self._call_at(self._loop.time() + self.delay, _fail, answer, error)
+                self._call_at(self._loop.time() + self.delay, fail, answer, error)
             else:
                 if not is_lost:
-                    self._call_at(self._loop.time() + self.delay, _answer, answer, result)
+                    self._call_at(self._loop.time() + self.delay, resolve, answer, result)
 
         def arrive(runs: int = self._runs) -> None:
             if runs != self._runs or self._is_down:
@@ -295,31 +296,6 @@ class ModelStore(RemoteStore):
             wire.vanish()
 
 
-class _Connection:
-    """One connection of a process to the server.
-
-    Attributes:
-        name: of the process.
-        is_cut: whether it has ended.
-        last_arrival: when what was sent last arrives. Nothing overtakes it.
-        answers: those that are awaited.
-    """
-
-    def __init__(self, name: str, ended: Callable[[_Connection, None], None]) -> None:
-        self.name = name
-        self.is_cut = False
-        self.last_arrival = 0.0
-        self.answers: dict[asyncio.Future[Any], None] = {}
-        self._ended = ended
-
-    def cut(self) -> None:
-        """End it: what is awaited is not answered."""
-        self.is_cut = True
-        self._ended(self, None)
-        for answer in self.answers:
-            _fail(answer, Unanswered("the connection has ended"))
-
-
 class _Wire:
     """Implements `Wire`.
 
@@ -334,7 +310,7 @@ class _Wire:
         self._name = name
         self._limits = limits
         self._run = ""
-        self._connection: _Connection | None = None
+        self._connection: Connection | None = None
         self._has_vanished = False
 
     def vanish(self) -> None:
@@ -414,13 +390,3 @@ class _Wire:
                 return data.claim(session_id, claimed, now)
             case _:
                 raise AssertionError(question)
-
-
-def _answer(future: asyncio.Future[Any], result: object) -> None:
-    if not future.done():
-        future.set_result(result)
-
-
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)

@@ -24,11 +24,17 @@ try:
     from transport import connect  # noqa: F401
 except ImportError as error:
     refusals.append(str(error))
-assert [text for text in refusals if "onechannel[client]" in text], refusals
+try:
+    transport.RedisStore("redis://localhost")
+except ImportError as error:
+    refusals.append(str(error))
+assert ["onechannel[client]" in text for text in refusals] == [True, False], refusals
+assert ["onechannel[redis]" in text for text in refusals] == [False, True], refusals
 
-# Every module but those of the client needs no more than this.
+# Every module but those of the client and of Redis needs no more than this.
+NEEDS_EXTRA = ("transport.client", "transport.stores.redis.", "transport.bus.redis.")
 for module in pkgutil.walk_packages(transport.__path__, "transport."):
-    if not module.name.startswith("transport.client"):
+    if not module.name.startswith(NEEDS_EXTRA):
         importlib.import_module(module.name)
 
 

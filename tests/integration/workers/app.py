@@ -14,18 +14,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
+from tests.support.browsers.member_page import PAGE
 from transport import Channel, Hub, Limits, Workers
-
-_PAGE = """\
-<!doctype html>
-<meta charset="utf-8">
-<link rel="icon" href="data:,">
-<title>A member</title>
-<script type="module">
-    import { Channel } from "/client.js";
-    Object.assign(window, { Channel, ready: true });
-</script>
-"""
 
 
 async def talk(channel: Channel) -> None:
@@ -46,7 +36,7 @@ async def talk(channel: Channel) -> None:
 
 async def page(request: Request) -> Response:
     """Return a page that has the browser client."""
-    return HTMLResponse(_PAGE)
+    return HTMLResponse(PAGE)
 
 
 LIMITS = Limits(opens_per_second=100_000, sessions_per_address=100_000, drain_grace=1.0)

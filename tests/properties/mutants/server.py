@@ -407,7 +407,7 @@ SERVER = [
         "reset_for",
         name="overflow-range-closed",
         rule="RES-2: a reset says that nothing follows what has a number, though messages do",
-        old="reason is ResetReason.OVERFLOW",
+        old="reason in _NO_LAST",
         new="False",
     ),
     Mutant(

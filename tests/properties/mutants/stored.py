@@ -7,6 +7,7 @@ from transport.protocol import journal
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.closing import Closable
+from transport.protocol.server.journaled import Journaled
 from transport.protocol.server.unstored import Unstored
 
 STORED = [
@@ -17,7 +18,7 @@ STORED = [
         rule="a message is written before the store has it",
         old="if not self.is_journaled:",
         new="if True:",
-        first_seed=8,
+        first_seed=6,
     ),
     Mutant(
         ReceiveWindow,
@@ -26,7 +27,7 @@ STORED = [
         rule="MRK-3: a message is told as handled before the store has that",
         old="if not self.is_journaled:",
         new="if True:",
-        first_seed=8,
+        first_seed=15,
     ),
     Mutant(
         Closable,
@@ -35,7 +36,7 @@ STORED = [
         rule="a close is written before the store has it",
         old="if self.unstored is None:",
         new="self.downlink.close = closing\n    if self.unstored is None:",
-        first_seed=37,
+        first_seed=82,
     ),
     Mutant(
         Closable,
@@ -44,7 +45,7 @@ STORED = [
         rule="a reset is written before the store has the tombstone",
         old="if self.unstored is None:",
         new="if True:",
-        first_seed=7,
+        first_seed=17,
     ),
     Mutant(
         Unstored,
@@ -53,7 +54,7 @@ STORED = [
         rule="a step contains a part of what is sent for a message, without being forced",
         old="return max(self._boundary, self._last)",
         new="return last",
-        first_seed=15,
+        first_seed=6,
     ),
     Mutant(
         Unstored,
@@ -71,25 +72,25 @@ STORED = [
         rule="a cursor is stored before the message with which it moved",
         old="self._moves[0][0] <= end",
         new="True",
-        first_seed=899,
+        first_seed=149,
     ),
     Mutant(
         Unstored,
         "_partial",
         name="partial-not-counted",
         rule="a forced step does not say what it contains of a message",
-        old="return self._partial_before + end - self._boundary - self._offered_written",
+        old="return self.partial + end - self._boundary - self._offered_written",
         new="return 0",
-        first_seed=270,
+        first_seed=209,
     ),
     Mutant(
         Unstored,
         "restore",
         name="partial-of-former-home-forgotten",
         rule="a second kill makes what was stored in part be sent twice",
-        old="self._partial_before = image.partial",
+        old="self._partial_before, self._partial_of = image.partial, image.handled + 1",
         new="pass",
-        first_seed=536,
+        first_seed=300,
     ),
     Mutant(
         Unstored,
@@ -98,7 +99,7 @@ STORED = [
         rule="a group's message counts as one of the handler's",
         old="self._offered.append(last)",
         new="pass",
-        first_seed=541,
+        first_seed=1180,
     ),
     Mutant(
         journal,
@@ -107,7 +108,7 @@ STORED = [
         rule="a former home writes",
         old="return Refusal.FENCED",
         new="pass",
-        first_seed=9,
+        first_seed=3,
     ),
     Mutant(
         journal,
@@ -116,7 +117,7 @@ STORED = [
         rule="a write that arrives late moves the marks back",
         old="image.version >= write.version:",
         new="image.version == write.version:",
-        first_seed=9,
+        first_seed=36,
     ),
     Mutant(
         Unstored,
@@ -125,7 +126,7 @@ STORED = [
         rule="RES-2: what a killed home may have handed out is told as not handled",
         old="self.floor = floor",
         new="self.floor = 0",
-        first_seed=4,
+        first_seed=14,
     ),
     Mutant(
         Unstored,
@@ -134,6 +135,15 @@ STORED = [
         rule="more is handed out than the floor covers",
         old="self._incoming.shown = handled",
         new="self._incoming.shown = handled; self._limit = 100",
-        first_seed=30,
+        first_seed=55,
+    ),
+    Mutant(
+        Journaled,
+        "image",
+        name="ended-session-healed-as-open",
+        rule="a store that has lost an ended session is given it back without its messages",
+        old="self.ending is not None",
+        new="False",
+        first_seed=690,
     ),
 ]

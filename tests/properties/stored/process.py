@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from tests.properties.stored.page import Connection, replies_to
+from tests.properties.stored.handler import Handler
+from tests.properties.stored.page import Connection
 from tests.properties.stored.store import LEASE, Answer, Command
-from transport.errors import ChannelClosed, ProtocolError
-from transport.limits import Limits
-from transport.protocol.codec import Decoder, encode_control, encode_message
+from transport.errors import ProtocolError
+from transport.protocol.codec import Decoder, encode_control
 from transport.protocol.frames import Open, Reset, ResetReason, ServerControl, reset_without_marks
 from transport.protocol.journal import (
     Change,
@@ -31,11 +31,9 @@ from transport.protocol.journal import (
     Write,
 )
 from transport.protocol.server import opening
-from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.opening import Attach, Begin, FinalAnswer, Found, Refuse, Replace
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import decode_tombstone, encode_tombstone
-from transport.protocol.states import SessionState
 
 if TYPE_CHECKING:
     from tests.properties.stored.world import World
@@ -59,8 +57,7 @@ class Process:
         is_dead: whether it was killed, or has shut down.
         session: the session, if it is its home.
         fence: that of the session.
-        hand: the message in the handler's hand, or 0.
-        cursor: the last entry of the topic that the session was given.
+        handler: its handler, if it is.
     """
 
     def __init__(self, world: World, name: str) -> None:
@@ -69,9 +66,8 @@ class Process:
         self.is_dead = False
         self.session: ServerSession | None = None
         self.fence = 0
-        self.hand = 0
-        self.cursor = 0
-        self._world = world
+        self.handler: Handler | None = None
+        self.world = world
         self._store = world.store
         self._connection = self._store.connect(self._answered)
         self._answers: deque[tuple[Command, Answer]] = deque()
@@ -93,10 +89,7 @@ class Process:
         """Whether it must prove that it has the session."""
         self._must_heal = False
         self._must_touch = False
-        self._must_flush = False
         self._is_releasing = False
-        self._replied = 0
-        self._partial = 0
         self._told: list[tuple[Connection, Reset]] = []
         """The opens that are answered by the reset of their session, once it is stored."""
         self._renew()
@@ -106,7 +99,7 @@ class Process:
     def kill(self) -> None:
         self.is_dead, self.is_running = True, False
         self._store.drop(self._connection)
-        for connection in self._world.connections_of(self):
+        for connection in self.world.connections_of(self):
             connection.has_ended = True
 
     def shut_down(self) -> None:
@@ -116,29 +109,30 @@ class Process:
     @property
     def is_lapsed(self) -> bool:
         """Whether its lease may have ended, by its own clock."""
-        return self._world.now >= self._renewed_at + LEASE
+        return self.world.now >= self._renewed_at + LEASE
 
     def turn(self) -> None:
         """Do what is due."""
         if not self.is_running:
             return
-        self._look_at_lease()
+        self.look_at_lease()
         while self._answers:
             self._take_answer(*self._answers.popleft())
         self._renew()
-        for connection in self._world.connections_of(self):
+        for connection in self.world.connections_of(self):
             while connection.up and not connection.has_ended:
                 self._receive(connection, connection.up.popleft())
         if self.session is not None:
-            self.session.tick(self._world.now)
-        if self._claim is not None and self._world.now >= self._claimed_at + FLIGHT:
+            self.session.tick(self.world.now)
+        if self._claim is not None and self.world.now >= self._claimed_at + FLIGHT:
             self._give_claim_up()
         self._write_next()
         self._flush()
 
     # The lease
 
-    def _look_at_lease(self) -> None:
+    def look_at_lease(self) -> None:
+        """Hand nothing out if the lease may have ended."""
         if self.is_lapsed and self.session is not None and not self._has_lapsed:
             self._has_lapsed = self.session.paused = True
             # What the store has answered before it has gone back, perhaps, is void.
@@ -148,7 +142,7 @@ class Process:
                 self._send(self._write)
 
     def _renew(self) -> None:
-        store, now = self._store, self._world.now
+        store, now = self._store, self.world.now
         if store.is_paused:
             return
         if store.run != self._run or (not self.is_lapsed and not store.is_alive(self.name)):
@@ -157,14 +151,14 @@ class Process:
             self._run = store.run
             self._must_touch = True
         self._note_loss()
-        self._look_at_lease()
+        self.look_at_lease()
         self._renewed_at = now
         store.leases[self.name] = now + LEASE
 
     # Writes
 
     def _write_next(self) -> None:
-        session, now = self.session, self._world.now
+        session, now = self.session, self.world.now
         if self._write is not None:
             if now >= self._sent_at + FLIGHT:
                 self._connect_anew()
@@ -186,7 +180,7 @@ class Process:
             self._send(self._write)
 
     def _send(self, write: Write) -> None:
-        self._sent_at = self._world.now
+        self._sent_at = self.world.now
         self._connection.commands.append(write)
 
     def _change(self, session: ServerSession) -> Change | None:
@@ -197,15 +191,16 @@ class Process:
             return End(encode_tombstone(session.tombstone()))
         if self._must_heal:
             return Heal(replace(session.image(self._image), run=self._run))
-        if self._has_lapsed or self._must_touch or self._world.now >= self._touched_at + TOUCH:
-            self._must_touch, self._touched_at = False, self._world.now
+        if self._has_lapsed or self._must_touch or self.world.now >= self._touched_at + TOUCH:
+            self._must_touch, self._touched_at = False, self.world.now
             return session.step(touch=touch)
         if session.has_step:
             return session.step()
-        if self._must_flush and session.has_partial:
-            self._must_flush = False
+        handler = self.handler
+        if handler is not None and handler.must_flush and session.has_partial:
+            handler.must_flush = False
             return session.step(force=True)
-        if self._is_releasing and self.hand == 0:
+        if self._is_releasing and (handler is None or not handler.hand):
             return Release()
         return None
 
@@ -235,20 +230,21 @@ class Process:
                 session.healed(image)
                 self._must_heal = False
                 self._proven(session)
-                self._world.healed()
             case End():
                 session.show_end()
-                for connection, reset in self._told:
-                    self._refuse(connection, reset)
-                self._flush()
-                self._lose()
             case Release():
                 self._flush()
                 self.kill()
+        if session.end_shown:
+            for connection, reset in self._told:
+                self._refuse(connection, reset)
+            self._flush()
+            self._lose()
 
     def _proven(self, session: ServerSession) -> None:
         if not self.is_lapsed:
             self._has_lapsed = session.paused = False
+            self.world.proven(self)
 
     def _refused(self, write: Write, refusal: Refusal) -> None:
         match refusal:
@@ -261,8 +257,8 @@ class Process:
 
     def _lose(self) -> None:
         """Forget the session: another process has it."""
-        self.session, self.hand, self._has_lapsed = None, 0, False
-        self._must_heal = self._must_touch = self._must_flush = False
+        self.session = self.handler = None
+        self._has_lapsed = self._must_heal = self._must_touch = False
         self._told.clear()
         for connection in self._links:
             connection.has_ended = True
@@ -273,8 +269,7 @@ class Process:
     def hold(self, image: Image, session: ServerSession) -> None:
         """Become the home of a session."""
         self._image, self.session, self._version = image, session, image.version
-        self.fence, self.hand, self.cursor = image.fence, 0, image.cursors.get(TOPIC, 0)
-        self._replied, self._partial = 0, image.partial
+        self.fence, self.handler = image.fence, Handler(self, session, image)
         self._must_heal = self._must_touch = False
 
     def open(self, connection: Connection, frame: Open) -> None:
@@ -298,12 +293,12 @@ class Process:
                 self._note_loss()
                 connection.has_ended = True
             else:
-                self._world.check_may_forget()
+                self.world.check_may_forget()
                 self._refuse(connection, reset_without_marks(ResetReason.UNKNOWN))
         elif image.tombstone:
             self._refuse(connection, decode_tombstone(image.tombstone).answer(frame))
         else:
-            home = self._world.processes.get(image.home)
+            home = self.world.processes.get(image.home)
             if home is not None and home is not self and store.is_alive(image.home):
                 if home.session is None and home.is_running:
                     self._begin_claim(connection, frame, image)
@@ -320,12 +315,12 @@ class Process:
     def _note_loss(self) -> None:
         """Begin the grace, if nobody has, of a store that was lost or replaced."""
         if self._store.born is None or self._store.born[0] != self._store.run:
-            self._store.born = (self._store.run, self._world.now)
+            self._store.born = (self._store.run, self.world.now)
 
     def _begin_claim(self, connection: Connection, frame: Open, image: Image) -> None:
         self._waiting.append((connection, frame))
         self._claim = Claim(image.home, image.fence, self.name, "", 0)
-        self._claimed_at = self._world.now
+        self._claimed_at = self.world.now
         self._connection.commands.append(self._claim)
 
     def _give_claim_up(self) -> None:
@@ -347,10 +342,10 @@ class Process:
         waiting, self._waiting = self._waiting, []
         if isinstance(answer, Image):
             session = ServerSession.restore(
-                "s1", self._world.limits, answer, self._world.now, trial=claim.home != ""
+                "s1", self.world.limits, answer, self.world.now, trial=claim.home != ""
             )
             self.hold(answer, session)
-            self._world.claimed(self, answer, session)
+            self.world.claimed(self, answer, session)
         for connection, frame in waiting:
             if self.session is not None and not connection.has_ended:
                 self.open(connection, frame)
@@ -365,7 +360,7 @@ class Process:
             case FinalAnswer(frames):
                 self._refuse(connection, *frames)
             case Replace(_, reset):
-                self._world.check_may_reset(reset.reason)
+                self.world.check_may_reset(reset.reason)
                 session.reset(reset.reason)
                 self._told.append((connection, reset))
             case Begin(reset):
@@ -382,7 +377,7 @@ class Process:
             session,
             frame,
             connection.link.transport,
-            self._world.now,
+            self.world.now,
             epoch=self._image.epoch,
             token=token,
         )
@@ -401,7 +396,7 @@ class Process:
             self.open(connection, frame)
         elif session is not None and attachment is not None and connection in self._links:
             try:
-                session.reply(attachment, session.receive(attachment, frame, self._world.now))
+                session.reply(attachment, session.receive(attachment, frame, self.world.now))
             except ProtocolError as error:
                 session.fail(attachment, error)
 
@@ -413,94 +408,24 @@ class Process:
         for connection in list(self._links):
             attachment = connection.attachment
             assert attachment is not None
-            if connection.is_cut and not self._world.is_cut_unnoticed(connection):
+            if connection.is_cut and not self.world.is_cut_unnoticed(connection):
                 session.attachments.detach(attachment)
                 self._links.remove(connection)
                 continue
-            if session.downlink.is_due(attachment, self._world.now):
-                frames = session.downlink.transmit(attachment, self._world.now)
-                self._world.check_shown(frames)
+            if session.downlink.is_due(attachment, self.world.now):
+                frames = session.downlink.transmit(attachment, self.world.now)
+                self.world.check_shown(frames)
                 connection.down.extend(frames)
             if attachment.code is not None:
                 connection.has_ended = True
                 self._links.remove(connection)
 
-    # The handler
+    # What its application does
 
-    def take(self) -> None:
-        """Let the handler go on: send a reply to its message, or ask for the next."""
-        session = self.session
-        if session is None or not self.is_running:
-            return
-        if self.hand and self._replied < replies_to(self.hand):
-            before = self._replied
-            self.reply(1)
-            if self._replied == before:  # there is no room: it holds the message for long
-                self._world.flush()
-            return
-        self._look_at_lease()
-        if self.hand:
-            self._world.finished.add(self.hand)
-        try:
-            message = session.receive_nowait()
-        except ChannelClosed:
-            self.hand = 0
-            if session.state is SessionState.PEER_CLOSED:
-                session.close(1000, "", "app", self._world.now)
-            return
-        self.hand = 0
-        if message is EMPTY:
-            return
-        assert isinstance(message, int)
-        self._world.handed_out(self, message)
-        self.hand, self._replied = message, self._partial
-        self._partial = 0
-
-    def reply(self, count: int) -> None:
-        """Let the handler send replies to the message in its hand."""
-        session = self.session
-        if session is None or not self.is_running or not self.hand:
-            return
-        for _ in range(min(count, replies_to(self.hand) - self._replied)):
-            payload = encode_message(["reply", self.hand, self._replied + 1], Limits())
-            if session.state not in (SessionState.OPEN, SessionState.PEER_CLOSED):
-                return
-            if not session.outgoing.has_room(len(payload)):
-                return
-            session.send(payload)
-            self._replied += 1
-
-    def flush(self) -> None:
-        """Let the handler ask that what it has sent is stored."""
-        self._must_flush = self.session is not None
-
-    def offer(self, last: int) -> None:
-        """Give the session the entries of the topic up to ``last``."""
-        session = self.session
-        if session is None or not self.is_running or self._has_lapsed or self.is_lapsed:
-            return
-        while (
-            self.cursor < last
-            and session.state in (SessionState.OPEN, SessionState.PEER_CLOSED)
-            and session.outgoing.has_room(20)
-        ):
-            self.cursor += 1
-            session.send(encode_message(["entry", self.cursor], Limits()))
-            session.offered()
-            session.set_cursor(TOPIC, self.cursor)
-
-    def close(self, *, fails: bool) -> None:
-        """Let the handler return, or fail at its message."""
-        session = self.session
-        if session is None or not self.is_running or session.state is not SessionState.OPEN:
-            return
-        if not fails and self.hand:
-            self.reply(replies_to(self.hand))
-            if self._replied < replies_to(self.hand):
-                return
-            self._world.finished.add(self.hand)
-        session.close(1011 if fails else 4000, "", "app", self._world.now, failed=fails)
-        self.hand = 0
+    @property
+    def active_handler(self) -> Handler | None:
+        """The handler, if the process runs and is the home."""
+        return self.handler if self.is_running else None
 
     def reset(self) -> None:
         """Let the server end the session."""

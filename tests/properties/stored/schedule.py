@@ -30,6 +30,7 @@ STEPS: dict[str, tuple[tuple[int, int], ...]] = {
     "resume_store": (),
     "forget": (),
     "go_back": ((0, 6),),
+    "replace_under_stale_home": ((0, 5), (1, 6)),
     "stall": ((0, 5),),
     "late": ((0, 9),),
     "serve_one": ((0, 9),),
@@ -53,7 +54,14 @@ WEIGHTS = {
     "succeed": 2,
 }
 """How often a step occurs, besides what varies; once if it is not named."""
-RARE = {"forget": 0.85, "go_back": 0.85, "flush": 0.5, "shut_down": 0.6, "pause_store": 0.5}
+RARE = {
+    "forget": 0.85,
+    "go_back": 0.85,
+    "replace_under_stale_home": 0.85,
+    "flush": 0.5,
+    "shut_down": 0.6,
+    "pause_store": 0.5,
+}
 """How probably a step is left out of a schedule altogether, as it allows what is else checked;
 `OMISSION` for others."""
 OMISSION = 0.3

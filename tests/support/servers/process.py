@@ -118,13 +118,17 @@ async def _listens(port: int) -> bool:
 
 @asynccontextmanager
 async def running(
-    name: str, command: Iterable[str], folder: Path, ports: Iterable[int]
+    name: str,
+    command: Iterable[str],
+    folder: Path,
+    ports: Iterable[int],
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
     """Run a program in ``folder`` while the block runs; on entry it listens on ``ports``.
 
     An error in the block tells whether the program has ended, and its output.
     """
-    program = Process(name, command, folder)
+    program = Process(name, command, folder, environment)
     try:
         await program.start(ports)
         yield program

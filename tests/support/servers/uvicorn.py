@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -245,12 +245,16 @@ class Server:
         if self._reader is not None:
             await self._reader
 
-    async def until_log(self, text: str, count: int = 1, within: float = 30) -> None:
-        """Wait until ``count`` lines of the log contain ``text``."""
+    async def until(self, condition: Callable[[], bool], within: float = 30) -> None:
+        """Wait until ``condition`` holds. It is evaluated whenever a line is logged."""
         with anyio.fail_after(within):
-            while sum(text in line for line in self.log) < count:
+            while not condition():
                 self._wrote.clear()
                 await self._wrote.wait()
+
+    async def until_log(self, text: str, count: int = 1, within: float = 30) -> None:
+        """Wait until ``count`` lines of the log contain ``text``."""
+        await self.until(lambda: sum(text in line for line in self.log) >= count, within)
 
     async def restart(self) -> None:
         """Kill the server and start it again on the same port."""

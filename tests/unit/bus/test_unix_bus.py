@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from msgspec import Raw, msgpack
 
-from transport.bus import pipe as pipes
-from transport.bus import unix_bus
+from transport.bus import unix_bus, unread
 from transport.bus.directory import Directory
 from transport.bus.interface import Pipe
 from transport.bus.items import Answer, Call, Cancel, Item
@@ -353,7 +352,7 @@ async def test_item_of_a_later_release_is_ignored(
 
 async def test_pipe_to_slow_worker_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As at a broadcast to many links, all sent before the loop can write any."""
-    monkeypatch.setattr(pipes, "MAX_UNREAD", 100_000)
+    monkeypatch.setattr(unread, "MAX_UNREAD", 100_000)
     async with joined(folder) as (a, seen), joined(folder) as (b, _):
         for number in range(300):
             b.pipe_to(a.name).send(Call(number, "x" * 10_000, Raw(b"\xc0")))
@@ -365,8 +364,8 @@ async def test_pipe_to_worker_that_reads_nothing_ends(
     folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, bound: str
 ) -> None:
     """Memory is bounded however much is sent to a process that is stopped."""
-    monkeypatch.setattr(pipes, "MAX_UNREAD", 100_000)
-    monkeypatch.setattr(pipes, bound, 0.0)
+    monkeypatch.setattr(unread, "MAX_UNREAD", 100_000)
+    monkeypatch.setattr(unread, bound, 0.0)
     monkeypatch.setattr(unix_bus, "HELLO_WITHIN", 0.05)
     directory = Directory("hub", folder / "w")
     name = f"{directory.tag}00000000"

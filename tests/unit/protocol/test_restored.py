@@ -175,10 +175,10 @@ def test_part_of_a_message_is_kept_until_it_is_handled() -> None:
     assert store(session, force=True).partial == 1
 
 
-def test_session_whose_messages_are_lost_is_reset() -> None:
-    """RES-5: its marks are whole, so what became of the client's messages is known."""
-    session = restored(image(handled=3, acked=1, last=4, payloads=()))
-    assert session.ending is not None
-    reset = session.tombstone().reset_for(2)
-    assert (reset.reason, reset.lost) == (ResetReason.STORE_LOST, [3, 4])
-    assert (reset.handled, reset.in_hand) == (3, 3 + LIMITS.unstored)
+def test_store_that_was_lost_does_not_know_the_last_number() -> None:
+    """RES-2: a client may have had messages above those that it knows of."""
+    session = restored(image(handled=3, last=4, acked=4, epoch_first=5))
+    session.reset(ResetReason.STORE_LOST)
+    reset = session.tombstone().reset_for(7)
+    assert reset.lost == [8, None]
+    assert (reset.handled, reset.in_hand) == (3, 3 + LIMITS.window_messages)

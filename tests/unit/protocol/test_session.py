@@ -378,3 +378,10 @@ def test_overflow_after_another_end_is_not_counted(session: ServerSession) -> No
     session.reset(ResetReason.SHUTDOWN)
     session.overflow()
     assert session.dropped == 0
+
+
+def test_sign_of_life_is_that_of_the_last_frame(session: ServerSession) -> None:
+    """LIV-3."""
+    attachment = attached(session)
+    session.receive(attachment, Pong(), 7.0)
+    assert session.received_at == 7.0

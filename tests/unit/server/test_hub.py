@@ -254,7 +254,7 @@ def test_import_loads_no_server_and_no_client() -> None:
 
     Do not load the dependencies of `connect` either.
     """
-    unwanted = {"uvicorn", "sse_starlette", "httpx", "websockets", "transport.client"}
+    unwanted = {"uvicorn", "sse_starlette", "httpx", "websockets", "redis", "transport.client"}
     code = f"import sys, transport; print({unwanted} & set(sys.modules))"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True

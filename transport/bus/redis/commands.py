@@ -14,6 +14,10 @@ from transport.bus.redis.connections import ANSWER_WITHIN, Reconnecting, until_o
 from transport.stores.redis.connections import Connections, text_of
 from transport.telemetry.log import ERROR, log_event
 
+SILENT_TICKS = 3
+"""Parts of `ANSWER_WITHIN` without an answer. They are counted, and not the time, because answers
+may be there that this process has not read: it stood still."""
+
 Answered = Callable[[Any], None]
 """Takes the answer to a command: as redis-py returns it, an error of Redis included."""
 
@@ -122,10 +126,12 @@ class Commands:
 
     async def _watch(self) -> None:
         """End the connection if nothing is answered for too long."""
-        answers = -1
-        while not self._unanswered or answers != self._answers:
+        silent_ticks = answers = 0
+        while silent_ticks < SILENT_TICKS:
+            is_asked = bool(self._unanswered)
+            await asyncio.sleep(ANSWER_WITHIN / SILENT_TICKS)
+            silent_ticks = silent_ticks + 1 if is_asked and answers == self._answers else 0
             answers = self._answers
-            await asyncio.sleep(ANSWER_WITHIN)
 
 
 def pack(*words: bytes) -> bytes:

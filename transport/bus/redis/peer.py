@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 from transport.bus.interface import Pipe
 from transport.bus.items import Hello, Item
-from transport.bus.pipe import MAX_UNREAD, MOST_UNREAD, STUCK_AFTER
 from transport.bus.redis.messages import Is, Kind, Message, Part
 from transport.bus.redis.pair import Pair
 from transport.bus.redis.pipe import RedisPipe
+from transport.bus.unread import Unread
 from transport.telemetry.log import WARNING, log_event
 
 
@@ -74,8 +74,7 @@ class Peer:
         self._unpublished = 0
         """Messages that Redis has not answered."""
         self._flushing: asyncio.Handle | None = None
-        self._read_mark = (-1, 0.0)
-        """See `UnixPipe`."""
+        self._waits = Unread(self._loop.time)
 
     @property
     def is_opening(self) -> bool:
@@ -202,10 +201,8 @@ class Peer:
         """See `pipe.Owner.put`."""
         self._pair.put(pipe.id if pipe.is_own else -pipe.id, kind, data)
         self._flush_soon()
-        if self._pair.unacked_bytes > MAX_UNREAD:
-            self._check_stuck()
-        else:
-            self._read_mark = (-1, 0.0)
+        if self._waits.is_stuck(self._pair.unacked_bytes, self._pair.acked_bytes):
+            self._end_stuck()
 
     def greeted(self, pipe: RedisPipe) -> None:
         """See `ReaderOwner.greeted`."""
@@ -268,14 +265,8 @@ class Peer:
         self._flushing = None
         self._pair.flush()
 
-    def _check_stuck(self) -> None:
-        """End the pipes if the other side takes nothing, or far too little."""
-        now, taken = self._loop.time(), self._pair.acked_bytes
-        if taken != self._read_mark[0]:
-            self._read_mark = (taken, now)
-        is_stuck = now - self._read_mark[1] > STUCK_AFTER
-        if not is_stuck and self._pair.unacked_bytes <= MOST_UNREAD:
-            return
+    def _end_stuck(self) -> None:
+        """End the pipes: the other side takes nothing, or far too little."""
         log_event(
             WARNING,
             "pipe_ended",

@@ -16,9 +16,9 @@ Pure: the caller passes the time.
 
 from __future__ import annotations
 
-from transport.protocol.journal import Image, Step, Touch
+from transport.protocol.journal import Image, Step, Touch, ended
 from transport.protocol.server.closing import Closable
-from transport.protocol.server.tombstone import decode_close
+from transport.protocol.server.tombstone import decode_close, encode_tombstone
 from transport.protocol.server.unstored import MAX_TRIALS, Unstored
 from transport.protocol.states import SessionState
 
@@ -146,14 +146,21 @@ class Journaled(Closable):
     def image(self, of: Image) -> Image:
         """Return the whole session, for a store that has lost some of it; then call `healed`.
 
+        Of a session that has ended it is what remains: its messages are gone.
+
         Args:
             of: what this process knows of the record besides; it gives the other fields.
         """
         assert self.unstored is not None, "no store keeps this session"
+        if self.ending is not None:
+            return ended(of, encode_tombstone(self.tombstone()), of.version)
         return self.unstored.image(of, has_message=self._has_message)
 
     def healed(self, image: Image) -> None:
         """Show what an image contains: the store has it."""
+        if image.tombstone:
+            self.show_end()
+            return
         self._show(image.last, image.handled, image.holder, image.closing)
 
     def _show(self, last: int, handled: int, holder: str, closing: bytes) -> None:

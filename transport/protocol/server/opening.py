@@ -106,7 +106,11 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Replace:
-    """Reset the session, which its own client cannot resume, then do as for `Begin` (RES-5)."""
+    """Reset the session, which its own client cannot resume, then do as for `Begin` (RES-5).
+
+    If a store keeps it, its end is not shown yet (`ServerSession.end_shown`): then refuse the
+    ``open`` with `undecided_error` instead. It comes again, and is told how the session has ended.
+    """
 
     session: ServerSession
     reset: Reset

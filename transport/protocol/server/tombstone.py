@@ -20,6 +20,9 @@ from transport.protocol.frames import (
 _NOTHING_KNOWN = (ResetReason.FOREIGN, ResetReason.REWOUND)
 """The two sides disagree about the session, so the marks of one mean nothing to the other."""
 
+_NO_LAST = (ResetReason.OVERFLOW, ResetReason.STORE_LOST)
+"""What was refused has no number, and nobody knows the last number that a store has lost."""
+
 
 class Ending(Struct, frozen=True, gc=False):
     """The end of a session: by ``close``, or by a reset."""
@@ -60,7 +63,7 @@ class Tombstone(Struct, frozen=True, gc=False):
         if reason in _NOTHING_KNOWN:
             return reset_without_marks(reason)
         lost: list[int | None] = [received + 1, self.last] if received < self.last else []
-        if reason is ResetReason.OVERFLOW:  # what was refused has no number
+        if reason in _NO_LAST:
             lost = [received + 1, None]
         return Reset(
             reason=reason,

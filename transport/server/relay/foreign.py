@@ -37,5 +37,5 @@ class ForeignSessions:
             "a client presented a session that no worker of this server began. Unless it was away "
             "since before the server started, its requests reach several servers, and each resets "
             'the sessions of the others. On one machine, let all share Workers("/run/app"); with '
-            "several machines, let the proxy send each client to one of them",
+            "several machines, use RedisStore",
         )

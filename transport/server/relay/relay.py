@@ -181,6 +181,8 @@ class Relay:
             self._calls.stop()
             self._topics.stop()
         self._bus.stop()
+        if self._stored is not None:
+            self._stored.store.close()
 
     async def _join(self) -> None:
         """Join the others; try again until that succeeds, as after the disk was full."""

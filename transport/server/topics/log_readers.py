@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -26,6 +27,9 @@ from transport.waiting import Waiters, resolve
 
 MAX_BATCH = 1000
 """Topics that one command subscribes to or reads."""
+
+MAX_NOTICES = 64
+"""What is taken from the subscription before other tasks get their turn."""
 
 ECHO_INTERVAL = 2.0
 """Seconds after which something must have arrived that this process has sent to itself. A
@@ -168,8 +172,12 @@ class LogReaders:
 
     async def _receive(self, pause: Pause) -> None:
         """Take what arrives, until the connection breaks."""
-        while True:
+        loop = asyncio.get_running_loop()
+        for count in itertools.count(1):
             notice = await self._subscription.receive()
+            self._echo.heard_at = loop.time()
+            if count % MAX_NOTICES == 0:
+                await asyncio.sleep(0)  # what has arrived already is returned without a pause
             pause.reset()
             match notice:
                 case Arrived(topic, entry):
@@ -263,8 +271,9 @@ class LogReaders:
         """Return whether to send an echo now. Ends the subscription if the last one is missing."""
         if not self._is_connected or not self._readers:
             return False
-        if self._echo.is_missing:
-            self._subscription.drop()
+        if self._echo.is_under_way:
+            if self._echo.heard_at + ECHO_INTERVAL <= asyncio.get_running_loop().time():
+                self._subscription.drop()
             return False
         return True
 
@@ -322,14 +331,20 @@ class _Dismissals:
 
 
 class _Echo:
-    """Sends the process something to itself."""
+    """Sends the process something to itself.
+
+    Attributes:
+        heard_at: when something arrived last, in seconds of the event loop. While much does, an
+            echo comes late.
+    """
 
     def __init__(self) -> None:
+        self.heard_at = 0.0
         self._sent = 0
         self._arrived = 0
 
     @property
-    def is_missing(self) -> bool:
+    def is_under_way(self) -> bool:
         """Whether the last one has not arrived."""
         return self._arrived < self._sent
 
@@ -342,6 +357,7 @@ class _Echo:
         self._arrived = self._sent
 
     async def ask(self, wire: ReadWire) -> None:
+        self.heard_at = asyncio.get_running_loop().time()
         self._sent += 1
         await wire.echo(str(self._sent))
 

@@ -21,7 +21,7 @@ def give(each: Processes, session_id: str, index: int) -> None:
     [mine] = each.cluster[index].stores
     claimed = Claim(image.home, image.fence, mine.name, store.run, 60_000)
     after = store.data.claim(session_id, claimed, store.now)
-    assert store.image(session_id) is after
+    assert store.image(session_id) == after
 
 
 async def resume(page: Page, within: float) -> None:

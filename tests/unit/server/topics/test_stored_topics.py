@@ -147,6 +147,30 @@ async def test_silent_subscription_is_replaced() -> None:
         assert member.got == ["1"]
 
 
+async def test_busy_subscription_is_not_replaced() -> None:
+    """The echo waits behind what was published before it."""
+    store = TopicModel()
+    async with two(store) as (one, other):
+        member = Taker(None)
+        await one.join("g/a", member)
+        subscription = one._readers._subscription
+        receive = subscription.receive
+
+        async def receive_late() -> object:
+            await asyncio.sleep(0.05)
+            return await receive()
+
+        subscription.receive = receive_late  # type: ignore[assignment,method-assign]
+        sending = [asyncio.create_task(other.publish("g/a", str(n))) for n in range(200)]
+        connection = subscription.connection  # type: ignore[attr-defined]
+        await asyncio.sleep(8)
+        assert 100 < len(member.got) < 190
+        await asyncio.sleep(8)
+        assert len(member.got) == 200
+        assert connection.is_open
+        await asyncio.gather(*sending)
+
+
 async def test_lost_read_connection_keeps_the_subscription() -> None:
     store = TopicModel()
     async with running(store) as topics:

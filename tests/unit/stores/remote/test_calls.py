@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.modelled_processes import (
     GRACE_IS_OVER,
@@ -14,6 +15,7 @@ from tests.support.modelled_processes import (
 from transport.errors import StoreUnavailable
 from transport.protocol.journal import ClaimRefusal, End, Image, Refusal, Release
 from transport.stores.journaled import GRACE, Ended, Found
+from transport.stores.names import shorten
 from transport.testing.store_model import StoreModel
 
 
@@ -54,6 +56,22 @@ async def test_claim_fences_the_home_before() -> None:
         assert before.outcomes[-1] is Refusal.FENCED
         assert one.store.statistics.fenced == two.store.statistics.takeovers == 1
     assert stored(model) == ("hello", "kept")
+
+
+async def test_long_subject_comes_back_as_it_is_stored() -> None:
+    """As from Redis, which keeps a hash of it."""
+    subject = "a subject of more than forty-four characters, as of LDAP"
+    model = StoreModel()
+    async with running(model) as process:
+        image = replace(process.new_image(), subject=subject)
+        await process.store.open("opening", "one", image)
+        located = await process.store.locate("one")
+        assert located is not None
+        assert located.subject == shorten(subject)
+        await asyncio.sleep(GRACE_IS_OVER)
+        claimed = await process.store.claim("one", located.home, located.fence)
+        assert isinstance(claimed, Image)
+        assert claimed.subject == shorten(subject)
 
 
 async def test_released_session_has_no_home() -> None:

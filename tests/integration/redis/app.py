@@ -1,0 +1,71 @@
+"""An application whose sessions are in the Redis that ``REDIS_URL`` names.
+
+A channel is told in which process its handler runs, and gets what it sends back. Some messages do
+something else: see `serve`. What each handler is given is recorded in a file of its process, in the
+directory ``RECORD_TO``: a line for each message, with the session and the message. The log has all
+events that are not for debugging, each in a line of its own.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+
+from tests.support.browsers.member_page import PAGE
+from transport import Channel, Hub, Limits
+from transport.bus.redis_store import RedisStore
+from transport.stores.remote.times import Times
+
+_record = os.open(
+    f"{os.environ['RECORD_TO']}/{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND
+)
+
+
+def record(channel: Channel, message: object) -> None:
+    """Write it before the handler does anything, so that it is there after a kill."""
+    os.write(_record, f"{channel.id} {json.dumps(message)}\n".encode())
+
+
+async def serve(channel: Channel) -> None:
+    """Serve a client."""
+    room = hub.group("room")
+    await room.add(channel)
+    await channel.send({"pid": os.getpid()})
+    async for message in channel:
+        record(channel, message)
+        match message:
+            case {"say": said}:
+                await room.send({"said": said})
+            case {"die": _}:
+                os._exit(9)
+            case {"part": text}:
+                await channel.send(text)
+                return
+            case _:
+                await channel.send(message)
+
+
+async def page(request: Request) -> Response:
+    """Return a page that has the browser client."""
+    return HTMLResponse(PAGE)
+
+
+log = logging.getLogger("transport")
+log.setLevel(logging.INFO)
+log.addHandler(logging.StreamHandler())
+LIMITS = Limits(
+    opens_per_second=100_000,
+    sessions_per_address=100_000,
+    drain_grace=1.0,
+    **json.loads(os.environ.get("LIMITS", "{}")),
+)
+store = RedisStore(os.environ["REDIS_URL"])
+store.sessions.times = Times().scaled(float(os.environ.get("TIMES_FACTOR", "1")))
+hub = Hub(serve, store=store, limits=LIMITS)
+app = Starlette(routes=[Route("/page", page), Mount("/", app=hub)], lifespan=hub.lifespan)

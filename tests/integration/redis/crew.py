@@ -1,0 +1,147 @@
+"""`Crew`: workers behind nginx whose sessions are in a Redis, which a test kills and stops."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.redis_processes import end_grace
+from tests.support.servers.nginx import nginx
+from tests.support.servers.redis import RedisServer, running_redis
+from tests.support.servers.uvicorn import Server
+from tests.support.servers.workers import workers
+
+APP = "tests.integration.redis.app:app"
+
+_started = re.compile(r"(?:Started server process|Booting worker with pid:) \[?(\d+)").search
+_READY = "Application startup complete"
+_is_event = re.compile(r"[a-z]+_[a-z_]+(:| \w+=)").match
+_EXPECTED = ("host_limits", "one_address", "handler_cancelled", "took_over", "taken_over")
+"""Events that servers with these options, and tests that end processes, cause."""
+_KILLED = ("was sent SIGKILL", "Unexpected exit from worker", "Worker exited with code")
+"""What a server reports as an error when a worker has died."""
+
+
+class Crew:
+    """Several workers of one server.
+
+    Args:
+        server: the server.
+        url: of the channel, over nginx.
+        redis: the Redis.
+        records: the directory of what the handlers were given.
+
+    Attributes:
+        expected: the events, beside those that every test causes, that tests say they cause.
+    """
+
+    def __init__(self, server: Server, url: str, redis: RedisServer, records: Path) -> None:
+        self.server = server
+        self.url = url
+        self.redis = redis
+        self.expected: set[str] = set()
+        self._records = records
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers that live."""
+        found = [int(match[1]) for line in self.server.log if (match := _started(line))]
+        return [pid for pid in found if _lives(pid)]
+
+    @property
+    def ready(self) -> int:
+        """How many workers serve, at least."""
+        starting = sum((_started(line) is not None) - (_READY in line) for line in self.server.log)
+        return len(self.pids) - starting
+
+    async def until_ready(self, count: int | None = None) -> None:
+        """Wait until that number of workers serve; by default, until the dead are replaced."""
+        wanted = self.server.host.processes if count is None else count
+        await self.server.until(lambda: self.ready >= wanted)
+
+    def count(self, event: str, since: int = 0) -> int:
+        """Return how many lines of the log have this event."""
+        return sum(line.startswith(event) for line in self.server.log[since:])
+
+    async def until_logged(self, event: str, count: int, since: int = 0) -> None:
+        """Wait for as many lines with this event, after the first ``since`` lines of the log."""
+        await self.server.until(lambda: self.count(event, since) >= count)
+
+    def given(self, session: str = "") -> Counter[str]:
+        """Return how often handlers were given each message of a session, or of all."""
+        lines = [line for each in self._records.iterdir() for line in each.read_text().splitlines()]
+        return Counter(line for line in lines if line.startswith(session))
+
+    def given_again(self) -> Counter[str]:
+        """Return how many messages of each session were given to a handler again."""
+        again: Counter[str] = Counter()
+        for line, times in self.given().items():
+            again[line.partition(" ")[0]] += times - 1
+        return +again
+
+    def check_log(self) -> None:
+        """Fail if the log has anything that no test has caused."""
+        log = self.server.log
+        log[:] = [line for line in log if not any(text in line for text in _KILLED)]
+        self.server.assert_clean()
+        expected = (*_EXPECTED, *self.expected)
+        unexpected = [line for line in log if _is_event(line) and not line.startswith(expected)]
+        assert not unexpected, unexpected
+
+
+def _lives(pid: int) -> bool:
+    """Return whether a process runs; one that has died is there until its parent has seen it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except FileNotFoundError:
+        return False
+
+
+@asynccontextmanager
+async def crew(
+    count: int, folder: Path, factor: float = 1.0, host: str = "uvicorn"
+) -> AsyncIterator[Crew]:
+    """Run workers, nginx and a Redis.
+
+    The Redis has been there for long, as far as its data say: in the first seconds of a new one no
+    process may claim a session, in case that its home still lives.
+
+    Args:
+        count: of the workers.
+        folder: an empty folder.
+        factor: of the times of the store, such as the length of a lease.
+        host: the server.
+    """
+    for name in ("redis", "nginx", "records"):
+        os.mkdir(folder / name)
+    program, arguments = workers(host, count)
+    server = Server(APP, tuple(arguments), host=program)
+    async with running_redis(folder / "redis") as redis:
+        await end_grace(redis)
+        with _environment(
+            REDIS_URL=redis.url, RECORD_TO=str(folder / "records"), TIMES_FACTOR=str(factor)
+        ):
+            await server.start()
+        try:
+            async with nginx(server.port, folder / "nginx") as proxy:
+                one = Crew(server, f"{proxy.url('plain')}/", redis, folder / "records")
+                yield one
+                await server.stop()
+        finally:
+            await server.kill()
+            print("\n".join(["-- the server's log", *server.log]))  # noqa: T201 - shown by pytest
+        one.check_log()
+
+
+@contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in variables.items():
+            patch.setenv(name, value)
+        yield
