@@ -9,6 +9,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tests.unit.server.stored.conftest import Processes, processes
 from tests.unit.server.stored.test_deaths import tell
+from transport.server.relay.stored_homes import StoredHomes
 from transport.testing import drive
 
 
@@ -40,7 +41,9 @@ def mislead(each: Processes, session_id: str, home: str) -> None:
         runtime = each.hub(index)._lifecycle.current
         if each.cluster[index].is_alive and runtime is not None:
             assert runtime._relay is not None
-            runtime._relay.openings._homes.learn(session_id, home)  # type: ignore[union-attr]
+            homes = runtime._relay.openings._homes
+            assert isinstance(homes, StoredHomes)
+            homes.learn(session_id, home)
 
 
 @pytest.mark.parametrize("transport", ["sse", "longpoll"])

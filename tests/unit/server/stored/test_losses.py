@@ -25,17 +25,17 @@ LOSSES: dict[str, Callable[[StoreModel], None]] = {
 }
 
 
-async def at_first(each: Processes, stack: AsyncExitStack, **options: str) -> Page:
+async def at_first(each: Processes, stack: AsyncExitStack, transport: str = "websocket") -> Page:
     """Open a page whose session is at the first process."""
     await asyncio.sleep(GRACE)
     each.go_to(0)
-    return await stack.enter_async_context(drive(each.cluster, **options))
+    return await stack.enter_async_context(drive(each.cluster, transport=transport))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 async def test_idle_sessions_survive_the_loss_of_the_store(loss: str) -> None:
     async with processes() as each, AsyncExitStack() as stack:
-        pages = [await at_first(each, stack, transport=one) for one in ("websocket", "longpoll")]
+        pages = [await at_first(each, stack, one) for one in ("websocket", "longpoll")]
         for page in pages:
             await tell(page, "a")
         LOSSES[loss](each.store)
