@@ -265,8 +265,7 @@ class Unstored:
         self._closing = self.closing
         self._attachments.written_owner = self._attachments.owner
         if handled > self._tried:
-            self._trials = self._partial_before = 0
-            self._tried = handled
+            self._trials, self._tried = 0, handled
         if has_message and self.trial is Trial.DUE:
             self.trial = Trial.WRITTEN
             self._trials += 1
