@@ -82,8 +82,9 @@ class EdgeRequests:
             try:
                 return await ask(home)
             except NotReached:
-                await self._asking.check_gone(session_id)
-                return None
+                if not await self._homes.has_moved(session_id, home):
+                    await self._asking.check_gone(session_id)
+                    return None
             except ProtocolError as error:
                 if error.code is codes.UNAVAILABLE:
                     await self._homes.check_answering(session_id)

@@ -28,6 +28,16 @@ class Homes(Protocol):
         """
         ...
 
+    async def has_moved(self, session_id: str, home: str) -> bool:
+        """Return whether a session has another home than this one, which could not be reached.
+
+        `find` returns the other one then.
+
+        Raises:
+            ProtocolError: see `find`.
+        """
+        ...
+
     async def check_answering(self, session_id: str) -> None:
         """Look for the home of a session, which has not answered.
 
@@ -76,6 +86,10 @@ class NamedHomes:
             return False
         await self._inherit(name)
         return True
+
+    async def has_moved(self, session_id: str, home: str) -> bool:
+        """See `Homes.has_moved`: a session keeps its home."""
+        return False
 
     async def check_answering(self, session_id: str) -> None:
         """See `Homes.check_answering`: no other process can have it."""

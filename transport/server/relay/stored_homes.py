@@ -82,6 +82,14 @@ class StoredHomes:
             return False
         raise not_attached()
 
+    async def has_moved(self, session_id: str, home: str) -> bool:
+        """See `Homes.has_moved`: the home that this process remembers may have died long since."""
+        located = await self.locate(session_id)
+        if located is None or located.tombstone or located.home in ("", home):
+            return False
+        self._hints.pop(session_id, None)
+        return True
+
     async def check_answering(self, session_id: str) -> None:
         """See `Homes.check_answering`."""
         home = self._hints.get(session_id)
