@@ -196,3 +196,22 @@ async def test_home_that_stood_still_proves_nothing_to_an_older_store() -> None:
         await until(lambda: not each.runners(home))
         await tell(page, "c")
         assert each.resumed == [False, True]
+
+
+async def test_edge_asks_the_new_home_of_a_session() -> None:
+    """It remembers the one that died; the client need not open the session once more."""
+    async with processes(count=3) as each, drive(each.cluster, transport="sse") as page:
+        home = each.home
+        edge, other = (home + 1) % 3, (home + 2) % 3
+        await asyncio.sleep(10)  # the store is new no longer
+        each.go_to(edge)
+        await tell(page, "a")
+        each.go_to(other)
+        each.cluster.kill(home)
+        await until(lambda: page.connected and each.has_home)
+        [runner] = each.runners(other)
+        attach = runner.session.attachments.confirmed
+        each.go_to(edge)
+        await tell(page, "b")
+        assert each.home == other
+        assert runner.session.attachments.confirmed == attach
