@@ -28,21 +28,19 @@ class Homes(Protocol):
         """
         ...
 
-    async def has_moved(self, session_id: str, home: str) -> bool:
-        """Return whether a session has another home than this one, which could not be reached.
-
-        `find` returns the other one then.
-
-        Raises:
-            ProtocolError: see `find`.
-        """
-        ...
-
     async def check_answering(self, session_id: str) -> None:
         """Look for the home of a session, which has not answered.
 
         Raises:
             ProtocolError: ``not_attached``: it stands still, and the session gets another home.
+        """
+        ...
+
+    async def has_moved(self, session_id: str, home: str) -> bool:
+        """Whether a session has another home than the one that does not answer: `find` it again.
+
+        Raises:
+            ProtocolError: it cannot be told now.
         """
         ...
 
@@ -87,12 +85,12 @@ class NamedHomes:
         await self._inherit(name)
         return True
 
-    async def has_moved(self, session_id: str, home: str) -> bool:
-        """See `Homes.has_moved`: a session keeps its home."""
-        return False
-
     async def check_answering(self, session_id: str) -> None:
         """See `Homes.check_answering`: no other process can have it."""
+
+    async def has_moved(self, session_id: str, home: str) -> bool:
+        """See `Homes.has_moved`: a session keeps its name."""
+        return False
 
     def is_wrong(self, session_id: str) -> bool:
         """See `Homes.is_wrong`: a session keeps its name."""
