@@ -64,6 +64,6 @@ async def test_wrong_hints_cost_no_error(transport: str, which: str) -> None:
                 assert page.id is not None
                 mislead(each, page.id, wrong.get(which, "0" * 12))
                 each.go_to(index)
-                await tell(page, "b", within=10.0)
+                await tell(page, "b", within=20.0)
             assert each.home == 0
             assert watched.errors == []
