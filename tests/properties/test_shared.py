@@ -13,7 +13,7 @@ from tests.properties.mutants.mutant import Mutant
 from tests.properties.mutants.shared import SHARED
 from tests.properties.shared.schedule import STORED
 
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "14"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
 
 TO_DETECT = 100
