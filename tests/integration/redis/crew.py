@@ -19,8 +19,7 @@ from tests.support.servers.workers import workers
 
 APP = "tests.integration.redis.app:app"
 
-_started = re.compile(r"(?:Started server process|Booting worker with pid:) \[?(\d+)").search
-_READY = "Application startup complete"
+_joined = re.compile(r"joined worker=\w+ pid=(\d+) ").match
 _is_event = re.compile(r"[a-z]+_[a-z_]+(:| \w+=)").match
 _EXPECTED = ("host_limits", "one_address", "handler_cancelled", "took_over", "taken_over")
 """Events that servers with these options, and tests that end processes, cause."""
@@ -33,7 +32,7 @@ class Crew:
 
     Args:
         server: the server.
-        url: of the channel, over nginx.
+        url: of nginx, and of the channel.
         redis: the Redis.
         records: the directory of what the handlers were given.
 
@@ -50,20 +49,14 @@ class Crew:
 
     @property
     def pids(self) -> list[int]:
-        """The workers that live."""
-        found = [int(match[1]) for line in self.server.log if (match := _started(line))]
+        """The workers that serve."""
+        found = [int(match[1]) for line in self.server.log if (match := _joined(line))]
         return [pid for pid in found if _lives(pid)]
-
-    @property
-    def ready(self) -> int:
-        """How many workers serve, at least."""
-        starting = sum((_started(line) is not None) - (_READY in line) for line in self.server.log)
-        return len(self.pids) - starting
 
     async def until_ready(self, count: int | None = None) -> None:
         """Wait until that number of workers serve; by default, until the dead are replaced."""
         wanted = self.server.host.processes if count is None else count
-        await self.server.until(lambda: self.ready >= wanted)
+        await self.server.until(lambda: len(self.pids) >= wanted)
 
     def count(self, event: str, since: int = 0) -> int:
         """Return how many lines of the log have this event."""
@@ -130,7 +123,7 @@ async def crew(
             await server.start()
         try:
             async with nginx(server.port, folder / "nginx") as proxy:
-                one = Crew(server, f"{proxy.url('plain')}/", redis, folder / "records")
+                one = Crew(server, proxy.url("plain"), redis, folder / "records")
                 yield one
                 await server.stop()
         finally:

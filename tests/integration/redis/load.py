@@ -1,6 +1,6 @@
 """Members of a crew that talk all the time, and how long they wait for an answer.
 
-async with load(crowd) as talk:
+async with load(crowd, tabs) as talk:
     ...  # kill something
     await talk.until_answered()
 """
@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 
 from tests.integration.redis.conftest import IS_FULL
 from tests.integration.redis.crew import Crew
+from tests.support.browsers.chromium import Tab
 from tests.support.clients.members import DEADLINE, Member
 from tests.support.figures import tell
 
@@ -32,18 +33,20 @@ class Load:
         crowd: the members. Each checks that what comes back is complete and in order.
 
     Attributes:
-        gaps: seconds from the sending of some messages until all were back.
+        gaps: seconds from the sending of some messages until all were back, without those of pages.
+        of_pages: what pages have sent and got, once the load is over.
     """
 
     def __init__(self, crowd: Sequence[Member]) -> None:
         self.gaps: list[float] = []
+        self.of_pages = 0
         self._crowd = crowd
         self._is_over = False
 
     @property
     def messages(self) -> int:
         """How many were sent and came back, counted in both directions."""
-        return 2 * sum(member.echoed for member in self._crowd)
+        return 2 * sum(member.echoed for member in self._crowd) + self.of_pages
 
     async def talk(self, member: Member) -> None:
         """Let a member talk until the load is over."""
@@ -86,9 +89,11 @@ class Load:
 
 
 @asynccontextmanager
-async def load(crowd: Sequence[Member]) -> AsyncIterator[Load]:
-    """Let members talk while the block runs; after it, all has come back."""
+async def load(crowd: Sequence[Member], tabs: Sequence[Tab] = ()) -> AsyncIterator[Load]:
+    """Let members talk while the block runs, also those in pages; after it, all has come back."""
     one = Load(crowd)
+    for page in tabs:
+        await page.run("() => begin()")
     async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
         for member in crowd:
             group.create_task(one.talk(member))
@@ -96,3 +101,9 @@ async def load(crowd: Sequence[Member]) -> AsyncIterator[Load]:
         one.over()
         limit.reschedule(asyncio.get_running_loop().time() + DEADLINE)
     assert [member.echoed for member in crowd] == [member.sent for member in crowd]
+    for page in tabs:
+        await page.run("() => stop()", timeout=DEADLINE)
+        await page.wait("member.echoed === member.sent", timeout=DEADLINE)
+        found = await page.run("() => [member.sent, member.resets, member.wrong]")
+        assert found[1:] == [[], []]
+        one.of_pages += 2 * found[0]

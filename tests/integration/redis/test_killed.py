@@ -15,6 +15,7 @@ import pytest
 from tests.integration.redis.conftest import COUNT_OF_EACH, IS_FULL
 from tests.integration.redis.crew import Crew
 from tests.integration.redis.load import Load, load
+from tests.support.browsers.pages import pages
 from tests.support.clients.frame_client import TRANSPORTS
 from tests.support.clients.members import DEADLINE, PACING, Member, members
 from tests.support.faults.tcp_proxy import FaultProxy
@@ -22,6 +23,8 @@ from transport import ChannelClosed, Limits, connect
 from transport.client import Channel
 from transport.stores.redis.keys import Keys
 
+PAGES = [*TRANSPORTS, "websocket"] if IS_FULL else []
+"""The transports of members in pages of one Chromium."""
 MESSAGES = 100_000 if IS_FULL else 0
 KILLS = 30 if IS_FULL else 1
 EVERY = 3.0
@@ -44,7 +47,7 @@ async def end_workers(
             await asyncio.sleep(EVERY)
             victims = workers.pids
         else:
-            victims = [member.pid for member in crowd if member.pid in workers.pids]
+            victims = [pid for pid in workers.pids if pid in {member.pid for member in crowd}]
         os.kill(draw.choice(victims), number)
         kills += 1
         if not IS_FULL:
@@ -54,8 +57,11 @@ async def end_workers(
 
 async def test_kills_lose_and_double_nothing(workers: Crew) -> None:
     """What a handler is given again is at most what it was given and the store not yet told."""
-    async with members(workers.url, COUNT_OF_EACH) as crowd:
-        async with load(crowd) as talk:
+    async with (
+        members(workers.url, COUNT_OF_EACH) as crowd,
+        pages(workers.url, PAGES) as tabs,
+    ):
+        async with load(crowd, tabs) as talk:
             kills = await end_workers(workers, talk, crowd, signal.SIGKILL)
         again = workers.given_again()
         talk.tell("killed", workers, kills=kills)
@@ -65,8 +71,11 @@ async def test_kills_lose_and_double_nothing(workers: Crew) -> None:
 async def test_stopped_workers_lose_and_double_nothing(workers: Crew) -> None:
     """A worker that is told to stop gives its sessions to the others."""
     before = workers.given_again()
-    async with members(workers.url, COUNT_OF_EACH) as crowd:
-        async with load(crowd) as talk:
+    async with (
+        members(workers.url, COUNT_OF_EACH) as crowd,
+        pages(workers.url, PAGES) as tabs,
+    ):
+        async with load(crowd, tabs) as talk:
             ends = await end_workers(workers, talk, crowd, signal.SIGTERM)
         talk.tell("stopped", workers, ends=ends)
         assert workers.given_again() == before

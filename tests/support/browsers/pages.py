@@ -26,6 +26,14 @@ _JOIN = """\
     globalThis.talk = async (echoes) => {
         for (let number = 1; number <= echoes; number++) await channel.send(number);
     };
+    // Send a number after the other, as soon as the one before was handled, until `stop`.
+    globalThis.begin = () => {
+        member.talks = (async () => {
+            for (member.sent = 0; !member.stops; ) await channel.send(++member.sent);
+        })();
+        member.talks.catch((error) => member.wrong.push(`${error}`));
+    };
+    globalThis.stop = () => ((member.stops = true), member.talks);
     globalThis.say = (number) => channel.send({ say: [name, number] });
 }
 """
