@@ -13,10 +13,10 @@ from tests.properties.mutants.mutant import Mutant
 from tests.properties.mutants.shared import SHARED
 from tests.properties.shared.schedule import STORED
 
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "14"))
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "20"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
 
-TO_DETECT = 100
+TO_DETECT = 40
 """How many schedules the machine has to detect a mutant."""
 
 

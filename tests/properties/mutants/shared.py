@@ -33,6 +33,24 @@ SHARED = [
         rule="what is on its way to the store is shown",
         old="return self._under_way",
         new="self._stored(self._under_way); return self._under_way",
+        first_seed=10,
+    ),
+    Mutant(
+        Journal,
+        "_next_change",
+        name="released-before-the-last-step",
+        rule="a process that stops gives a session up before it has stored what was sent",
+        old="step = session.step(force=forced, touch=touch)",
+        new="step = session.step(force=forced, touch=touch) if self._release is None else None",
+        first_seed=5,
+    ),
+    Mutant(
+        Journal,
+        "prove",
+        name="never-proved",
+        rule="a home whose lease has lapsed, or whose store has lost data, writes nothing",
+        old="self._must_prove = True",
+        new="pass",
     ),
 ]
 
