@@ -9,13 +9,27 @@ import os
 
 import pytest
 
+from tests.properties.mutants.mutant import Mutant
+from tests.properties.mutants.shared import SHARED
 from tests.properties.shared.schedule import STORED
 
-EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "20"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
+
+TO_DETECT = 40
+"""How many schedules the machine has to detect a mutant."""
 
 
 @pytest.mark.timeout(0)
 def test_random_store_and_processes_hold() -> None:
     """MRK-3, NUM-3, NUM-4, RES-1 to RES-3: see `StoredWorld`."""
     STORED.check(range(SEED, SEED + EXAMPLES))
+
+
+@pytest.mark.parametrize("mutant", SHARED, ids=lambda mutant: mutant.name)
+def test_mutant_of_shared_sessions_is_detected(mutant: Mutant) -> None:
+    first = mutant.first_seed
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mutant.where, mutant.method, mutant.broken())
+        detected = STORED.detects(range(first, first + TO_DETECT))
+    assert detected, f"the machine does not detect: {mutant.rule}"

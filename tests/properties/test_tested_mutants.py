@@ -9,8 +9,9 @@ import pytest
 
 from tests.properties.mutants.inner import INNER
 from tests.properties.mutants.mutant import TestedMutant
+from tests.properties.mutants.shared import TESTED
 from tests.properties.mutants.topics import TOPICS
-from transport import ChannelClosed
+from transport import ChannelClosed, SessionReset
 from transport.testing import JumpingEventLoop
 
 
@@ -28,10 +29,10 @@ async def _within(awaitable: object) -> None:
         await awaitable
 
 
-@pytest.mark.parametrize("mutant", [*INNER, *TOPICS], ids=lambda mutant: mutant.name)
+@pytest.mark.parametrize("mutant", [*INNER, *TOPICS, *TESTED], ids=lambda mutant: mutant.name)
 def test_tested_mutant_is_detected(mutant: TestedMutant) -> None:
     with pytest.MonkeyPatch.context() as patch:
         # Its code, so that it is broken wherever it was imported.
         patch.setattr(mutant.original, "__code__", mutant.broken().__code__)
-        with pytest.raises((AssertionError, TimeoutError, ChannelClosed)):
+        with pytest.raises((AssertionError, TimeoutError, ChannelClosed, SessionReset)):
             run(mutant)

@@ -58,6 +58,8 @@ class SessionDriver:
         attaches: how many connections were ever attached.
         grant: see `transport.server.memory.Member`.
         draining: whether the session is being handed over to another process (DRN-1).
+        gives_up: whether that goes on with it, once the handler here has finished with the message
+            in its hand.
         ended: whether the end of the session has been handled.
         journal: writes the session to a store; None if it lives in this process only.
         on_end: called once, when the session has ended.
@@ -76,6 +78,7 @@ class SessionDriver:
         "draining",
         "encoder",
         "ended",
+        "gives_up",
         "grant",
         "journal",
         "links",
@@ -107,6 +110,7 @@ class SessionDriver:
         self.window = SendWindow(session.outgoing.has_room)
         self.attaches = 0
         self.draining = False
+        self.gives_up = False
         self.ended = False
         self.journal: DrivenJournal | None = None
         self.reception = Reception()
@@ -126,7 +130,7 @@ class SessionDriver:
         Raises:
             ChannelClosed: the session is closing or over, or is handed over.
         """
-        if self.draining:
+        if self.draining and not self.is_finishing:
             raise self.handed_over()
         number = self.session.send(payload, size)
         if footprint(self.session) > self.grant:
@@ -173,8 +177,15 @@ class SessionDriver:
         """
         if self.session.state in NOT_SENDING:
             raise self.session.closed_error()
-        if self.draining:
+        if self.draining and not self.is_finishing:
             raise self.handed_over()
+
+    @property
+    def is_finishing(self) -> bool:
+        """Whether the handler may send, though the session is handed over: for the message in its
+        hand, which would be given to the next handler again."""
+        incoming = self.session.incoming
+        return self.gives_up and incoming.delivered != incoming.handled
 
     def handed_over(self) -> ChannelClosed:
         """Return the error for what this process no longer does for the session."""

@@ -168,6 +168,7 @@ class Runner:
             self._returned(codes.NORMAL, finished=finished)
         finally:
             if self.driver.loop.is_running():
+                self.driver.gives_up = False
                 self.session.handler_ended()
                 self._owner.handler_ended(self)
 
@@ -279,6 +280,7 @@ class Runner:
         if self._ends_in_drain:
             self.drain(grace)
         else:
+            self.driver.gives_up = True
             self.driver.hand_over()
 
     def lose(self, retry_in: float) -> None:

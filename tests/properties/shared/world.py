@@ -12,7 +12,7 @@ is true. When nothing more happens, everything comes to rest.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 from tests.properties.processes.state import LIMITS
@@ -74,14 +74,24 @@ class StoredWorld(StoredSteps):
             self.push(index, 1)
             self.flush(index, 1)
         await self._settle_within(PROMPT, "after a few messages")
+        await self._go_elsewhere(self.kill, "a kill")
+        for client in self.open_clients():
+            client.say(2, 3)
+        await asyncio.sleep(0)
+        await self._go_elsewhere(self.shut_down, "a shutdown")
+        self._check_complete()
+
+    async def _go_elsewhere(self, end: Callable[[int], None], what: str) -> None:
+        """End a process: its sessions go on elsewhere, and nothing is given again."""
         again = self.journal.again
         sessions = {client: client.session for client in self.open_clients()}
-        self.kill(self.random.randrange(MAX_PROCESSES))
-        await self._settle_within(TOLD_WITHIN, "after a kill")
+        end(self.random.randrange(MAX_PROCESSES))
+        for ending in self.ending.values():
+            await ending
+        await self._settle_within(TOLD_WITHIN, f"after {what}")
         for client, before in sessions.items():
             assert client.session == before, f"client {client.index} has lost {before}"
-        assert self.journal.again == again, "what was stored was given again"
-        self._check_complete()
+        assert self.journal.again == again, f"messages were given again after {what}"
 
     async def _settle_within(self, seconds: float, when: str) -> None:
         left: list[str] = []

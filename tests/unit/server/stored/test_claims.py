@@ -126,3 +126,19 @@ async def test_process_without_lease_gives_its_handlers_nothing() -> None:
             each.cluster.go_on(home)
             assert await page.receive(within=30) == "B"
         assert lapsed == [False] * 13
+
+
+async def test_clients_of_a_process_that_lost_their_session_go_on() -> None:
+    async with processes() as each:
+        await asyncio.sleep(20)
+        each.go_to(0)
+        async with drive(each.cluster) as page:
+            await tell(page, "a")
+            each.cluster.stop(0)
+            await asyncio.sleep(7.0)
+            assert page.id is not None
+            give(each, page.id, 1)
+            each.cluster.go_on(0)
+            each.go_to(1)
+            await tell(page, "b", within=5.0)
+            assert each.resumed == [False, True]

@@ -44,14 +44,17 @@ async def test_shutdowns_lose_and_repeat_nothing(transport: str) -> None:
     async def handle(channel: Channel) -> None:
         async for message in channel:
             handled.append(str(message))
+            await asyncio.sleep(0.02)
             await channel.send(str(message).upper())
 
     async with processes(handle) as each, drive(each.cluster, transport=transport) as page:
         for number in range(40):
-            await page.send(f"m{number}")
             if number % 10 == 5:
                 await each.cluster.start()
-                await until(lambda: each.has_home)
+                await until(lambda: each.has_home and page.connected)
+            await page.send(f"m{number}")
+            if number % 10 == 5:  # the handler has it in hand
+                await until(lambda number=number: f"m{number}" in handled)  # type: ignore[misc]
                 await each.cluster.shut_down(each.home)
         assert [await page.receive(within=60) for _ in range(40)] == [f"M{n}" for n in range(40)]
         assert handled == [f"m{number}" for number in range(40)]

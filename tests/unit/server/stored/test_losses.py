@@ -161,3 +161,31 @@ async def test_session_that_begins_in_a_loss_is_repaired() -> None:
         await tell(page, "a")
         assert each.resumed == [False, True]
         await page.stop()
+
+
+async def test_home_that_has_lapsed_repairs_nothing_in_the_grace() -> None:
+    """Another process has claimed its session in what the store has lost: that one repairs it."""
+    async with processes(shout, 3) as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack)
+        await tell(page, "a")
+        [lost] = each.runners(0)
+        each.cluster.stop(0)
+        each.go_to(1)
+        page.cut()
+        assert await page.resume(within=60)
+        await tell(page, "b")
+        each.cluster.stop(1)
+        each.store.forget_all()
+        each.cluster.go_on(0)
+        await asyncio.sleep(3.0)
+        assert page.id is not None
+        assert each.store.image(page.id) is None
+        assert lost.session.paused
+        each.cluster.go_on(1)
+        await asyncio.sleep(3.0)
+        image = each.store.image(page.id)
+        assert image is not None
+        assert (image.home, image.handled) == (each.cluster[1].stores[0].name, 2)
+        await asyncio.sleep(GRACE)
+        assert not each.runners(0)
+        await tell(page, "c")
