@@ -258,6 +258,7 @@ class Opener:
         runner.start(application, request.scope, visitor.identity.user, now, target)
         if new.image is not None:
             self._sessions.on_begun(runner, new.image)
+            registry.begun(runner)
         # If that is refused, because the store may have given the session away, it comes again.
         attachment = self._attach_new(runner, frame, transport, token, reset)
         return self._link(runner, attachment, visitor)

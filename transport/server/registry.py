@@ -246,6 +246,16 @@ class Registry:
         if runner.gives_up and self._runners.get(runner.session.id) is runner:
             self._spawn(self._release(runner))
 
+    def begun(self, runner: Runner) -> None:
+        """Hand over a session that has begun while this process was already draining."""
+        if self.draining and self.journals is not None:
+            self._hand_over(runner)
+
+    def _hand_over(self, runner: Runner) -> None:
+        runner.give_up(self._limits.drain_grace)
+        if runner.has_returned:
+            self._spawn(self._release(runner))
+
     async def _release(self, runner: Runner) -> None:
         """Let another process have a session whose handler has ended; its clients go there."""
         assert runner.driver.journal is not None
@@ -366,9 +376,7 @@ class Registry:
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
             if self.journals is not None:
-                runner.give_up(self._limits.drain_grace)
-                if runner.has_returned:
-                    self._spawn(self._release(runner))
+                self._hand_over(runner)
             elif self.is_relayed:
                 runner.shut_down(self._limits.drain_grace)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -51,6 +52,39 @@ async def test_kill_of_an_edge_moves_no_session(transport: str) -> None:
 
 
 @each_transport
+async def test_process_that_claims_and_stops_hands_over(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told to stop while the store has its claim."""
+    async with (
+        processes(count=3) as each,
+        drive(each.cluster, transport=transport) as page,
+    ):
+        await tell(page, "a")
+        home = each.home
+        second, third = (index for index in range(3) if index != home)
+        runtime = each.hub(second)._lifecycle.current
+        assert runtime is not None
+        registry = runtime.registry
+        assert registry.journals is not None
+        claim = registry.journals.claim
+
+        async def claim_and_stop(*where: Any) -> Any:
+            image = await claim(*where)
+            registry.begin_drain()
+            each.go_to(third)
+            return image
+
+        monkeypatch.setattr(registry.journals, "claim", claim_and_stop)
+        each.go_to(second)
+        each.cluster.kill(home)
+        await tell(page, "b")
+        assert registry.draining
+        await until(lambda: not each.runners(second))
+        assert len(each.runners(third)) == 1
+
+
+@each_transport
 async def test_shut_down_process_gives_its_sessions_up(transport: str) -> None:
     async with processes() as each, drive(each.cluster, transport=transport) as page:
         await tell(page, "a")
@@ -91,7 +125,7 @@ async def test_message_that_was_not_stored_is_handled_again() -> None:
         assert await page.receive(within=60) == "B"
         assert handled == ["a", "b", "b"] or handled == ["a", "b"]
         with pytest.raises(TimeoutError):
-            await page.receive(within=5.0)
+            await page.receive(within=15.0)
 
 
 @each_transport
