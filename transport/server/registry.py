@@ -35,6 +35,9 @@ RETRY_IN = 1.0
 RELEASE_WITHIN = 3.0
 """Seconds that a process which stops waits for its store to take the sessions."""
 
+RETURNS_PER_SECOND = 100.0
+"""Clients that come back to other processes from one that has released their sessions."""
+
 LOG_INTERVAL = 60.0
 """Seconds between two log lines about a store that cannot sweep."""
 
@@ -112,6 +115,8 @@ class Registry:
         self._admission = admission
         self._memory = memory
         self._deadlines = deadlines
+        self._return_window = 0.0
+        """Seconds in which clients come back from a process that stops: nobody serves them then."""
         self._runners: dict[str, Runner] = {}
         self._closing: list[Runner] = []
         """Sessions that have left, but whose connections are still writing their last frames."""
@@ -260,7 +265,7 @@ class Registry:
         """Let another process have a session whose handler has ended; its clients go there."""
         assert runner.driver.journal is not None
         await runner.driver.journal.release()
-        self.lost(runner, self._limits.drain_window)
+        self.lost(runner, self._return_window)
 
     def lost(self, runner: Runner, retry_in: float = 0.0) -> None:
         """Forget a session that another process has, or may have; its clients look for it there.
@@ -372,6 +377,8 @@ class Registry:
         if self.draining:
             return
         self.draining = True
+        returns = len(self._runners) / RETURNS_PER_SECOND
+        self._return_window = min(self._limits.drain_window, returns)
         self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
