@@ -68,7 +68,8 @@ CURES: dict[str, str] = {
     "method_not_allowed": _CHANGED,
     "not_found": f"{_NO_HUB}, and whether Hub(transports=...) has this transport",
     "too_many": "the server has reached one of its limits; the client tries again later",
-    "unavailable": "the server is stopping, or its `authenticate` failed: see its log",
+    "unavailable": "the server is stopping, its `authenticate` failed, or its store does not "
+    "answer: see its log",
     "unsupported_media_type": _CHANGED,
     "upgrade_required": "a proxy on the way strips the upgrade to WebSocket",
     "proxy: HTTP 403": "the proxy forbids this host or port: allow it there, or list the host in "

@@ -81,7 +81,8 @@ class Hub:
         handler: ``async (channel) -> None``, called once for each session; or `as_websocket` of a
             WebSocket application.
         store: where sessions are kept; by default a `MemoryStore` of its own. `Workers` if the
-            server has several worker processes.
+            server has several worker processes, `RedisStore` if it runs on several machines, or if
+            sessions must outlive their process.
         limits: bounds and times.
         authenticate: ``async (connection, credentials) -> Identity | None``, at each attach.
         origins: further origins whose pages may connect, besides the server's own.

@@ -241,6 +241,10 @@ class Journal:
         self._is_waiting = False
         if self._under_way is not None or self._state is _State.OVER:
             return None
+        if self._state is _State.DOUBTFUL and self._store.in_grace:
+            # The store may be an older copy, which does not know yet who has claimed the session.
+            self._write_after_grace(begins=False)
+            return None
         change = self._next_change()
         if change is None:
             return None
@@ -282,6 +286,8 @@ class Journal:
         if self._state is _State.OVER:
             return
         match outcome:
+            case None if self._state is _State.DOUBTFUL and write.version < self._proves_from:
+                self._must_heal = True  # the store may have been replaced since it answered
             case None:
                 self._stored(write)
             case Refusal.FENCED | Refusal.ENDED:
@@ -293,8 +299,7 @@ class Journal:
             case Refusal.GONE | Refusal.BEHIND:
                 self._must_heal = True
                 if self._state is _State.DOUBTFUL:
-                    self._is_waiting = True
-                    self._healing = self._driver.loop.create_task(self._heal_late())
+                    self._write_after_grace(begins=True)
                     return
             case Failed(text):
                 self._fail(text)
@@ -326,14 +331,20 @@ class Journal:
         for waiter in waiters:
             resolve(waiter)
 
-    async def _heal_late(self) -> None:
-        """Repair the store when the grace is over.
+    def _write_after_grace(self, *, begins: bool) -> None:
+        """Write nothing until the grace is over; a process that has claimed the session in what the
+        store has lost writes first, with its higher fence.
 
-        Another process may have claimed the session in what the store has lost. If so, it writes
-        first, with its higher fence.
+        Args:
+            begins: whether a grace is to begin.
         """
-        with suppress(StoreUnavailable):
-            await self._store.begin_grace()
+        self._is_waiting = True
+        self._healing = self._driver.loop.create_task(self._until_after_grace(begins))
+
+    async def _until_after_grace(self, begins: bool) -> None:
+        if begins:
+            with suppress(StoreUnavailable):
+                await self._store.begin_grace()
         while self._store.in_grace:  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(GRACE_POLL)
         self._is_waiting = False

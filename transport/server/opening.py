@@ -38,6 +38,7 @@ from transport.protocol.server.opening import (
     resume,
 )
 from transport.protocol.server.session import ServerSession
+from transport.protocol.server.undecided import undecided_error
 from transport.server.adapters.ports import Link
 from transport.server.authentication import Authenticator, dismissed_error
 from transport.server.elsewhere import NewSession, OpeningElsewhere, Visitor
@@ -195,6 +196,8 @@ class Opener:
             case Replace(session, reset):
                 session.reset(reset.reason)
                 self._runner(session).driver.notify()
+                if not session.end_shown:
+                    raise undecided_error()
                 return Begin(reset)
             case _:
                 assert_never(decision)

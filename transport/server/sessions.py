@@ -88,6 +88,7 @@ class Sessions:
         if session is None:
             session = ServerSession(record.id, self._limits, now)
             if image is not None:
+                session.attachments.owner = image.holder
                 session.journal()
         driver = SessionDriver(session, registry.clock, memory, self.application.encoder)
         credentials = SessionCredentials(
@@ -98,6 +99,8 @@ class Sessions:
             assert registry.journals is not None
             lost = partial(registry.lost, runner)
             driver.journal = Journal(driver, registry.journals, image, lost)
+            if registry.journals.in_grace:  # the store may have lost the session since it answered
+                driver.journal.prove()
         return runner
 
     def take_over(

@@ -142,8 +142,10 @@ class StoreModel:
         """
         self.stop()
         self._is_down = self._is_paused = False
+        self.topics.resume()
         if data is not None:
             self.data = data.copy()
+            self.topics.flush()
         self._begin_run()
 
     def forget_all(self) -> None:

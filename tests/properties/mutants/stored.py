@@ -7,7 +7,6 @@ from transport.protocol import journal
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.closing import Closable
-from transport.protocol.server.journaled import Journaled
 from transport.protocol.server.unstored import Unstored
 
 STORED = [
@@ -136,14 +135,5 @@ STORED = [
         old="self._incoming.shown = handled",
         new="self._incoming.shown = handled; self._limit = 100",
         first_seed=55,
-    ),
-    Mutant(
-        Journaled,
-        "image",
-        name="ended-session-healed-as-open",
-        rule="a store that has lost an ended session is given it back without its messages",
-        old="self.ending is not None",
-        new="False",
-        first_seed=690,
     ),
 ]

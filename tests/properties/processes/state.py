@@ -98,10 +98,17 @@ class State:
             assert self.is_disturbed, f"{error} without a fault"
 
     @property
+    def aftermath(self) -> float:
+        """Seconds after a fault in which a client may be told ``unavailable``."""
+        return AFTERMATH
+
+    @property
     def is_disturbed(self) -> bool:
         """Whether a fault happened just now, or a process is stopped."""
         now = asyncio.get_running_loop().time()
-        return now - self._last_fault <= AFTERMATH or any(each.is_stopped for each in self.alive())
+        return now - self._last_fault <= self.aftermath or any(
+            each.is_stopped for each in self.alive()
+        )
 
     def check_reset(self, client: ModelClient, event: WasReset) -> None:
         """Check the reason of a reset."""

@@ -95,9 +95,13 @@ def play(steps: Schedule) -> World:
         Exception: something did not hold.
     """
     world = World()
-    for name, arguments in steps:
-        world.do(name, arguments)
-    world.rest()
+    try:
+        for name, arguments in steps:
+            world.do(name, arguments)
+        world.rest()
+    except AssertionError:
+        if not world.is_forked:
+            raise
     return world
 
 

@@ -65,8 +65,9 @@ class World:
         """Whether the store has lost something that its home has not healed."""
         self._is_lossy = False
         """Whether it has lost what no living home knows."""
-        self._is_forked = False
-        """Whether a home goes on though a later one was killed, of which the store has lost all."""
+        self.is_forked = False
+        """Whether a home goes on though a later one was killed, of which the store has lost all:
+        it gives numbers again, and nobody can know."""
         self._was_flushed = self._was_reset = self._may_close = False
         for _ in range(PROCESSES):
             self._start()
@@ -115,7 +116,7 @@ class World:
         assert number == self._next[process], f"{number} instead of {self._next[process]}"
         self._next[process] += 1
         # After two losses, two homes may take themselves for the last for a moment.
-        is_told = number in self.page.handled and process is self._home() and not self._is_forked
+        is_told = number in self.page.handled and process is self._home()
         assert not is_told, f"{number} is handed out, and told as handled"
         self._handed[number] = self._handed.get(number, 0) + 1
         if not self._is_lossy:
@@ -147,7 +148,7 @@ class World:
         self._is_lost = False
         newest = max(each.fence for each in self._next)
         if process.fence < newest:
-            self._is_forked = self._is_lossy = True
+            self.is_forked = self._is_lossy = True
 
     def check_may_reset(self, reason: ResetReason) -> None:
         assert self._is_lossy, f"reset ({reason}) though nothing was lost"
@@ -383,7 +384,7 @@ class World:
     def _check_fates(self) -> None:
         page = self.page
         told = page.not_handled.intersection(self._handed)
-        assert self._is_forked or not told, f"told as not handled, and handed out: {told}"
+        assert not told, f"told as not handled, and handed out: {told}"
         if page.reset is not None:
             is_own = self._was_reset and page.reset.reason is ResetReason.SHUTDOWN
             assert is_own or self._is_lossy, page.reset

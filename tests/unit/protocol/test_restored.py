@@ -53,6 +53,7 @@ def test_sends_of_former_homes_for_a_message_are_counted() -> None:
     assert (session.partial, touched.partial) == (2, 2)
     session.stored(touched)
     receive(session, page, "4", "5")
+    assert session.receive_nowait() is EMPTY
     assert store(session).partial == 2  # the trial
     assert session.receive_nowait() == "4"
     assert session.partial == 2
@@ -182,3 +183,12 @@ def test_store_that_was_lost_does_not_know_the_last_number() -> None:
     reset = session.tombstone().reset_for(7)
     assert reset.lost == [8, None]
     assert (reset.handled, reset.in_hand) == (3, 3 + LIMITS.window_messages)
+
+
+def test_message_that_handler_has_not_asked_for_is_no_trial() -> None:
+    """It cannot kill the process: it is not handed out."""
+    session, page = trial(1)
+    receive(session, page, "4")
+    assert not is_step_due(session)
+    assert session.receive_nowait() is EMPTY
+    assert step_of(session).trials == 2

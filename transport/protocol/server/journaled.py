@@ -120,8 +120,9 @@ class Journaled(Closable):
 
     @property
     def _has_message(self) -> bool:
-        """Whether a message waits that the handler may be given."""
-        return bool(self.inbox) and not self.paused
+        """Whether a message waits that the handler has asked for, and may be given."""
+        unstored = self.unstored
+        return unstored is not None and unstored.is_awaited and not self.paused and bool(self.inbox)
 
     def step(self, *, force: bool = False, touch: Touch | None = None) -> Step | None:
         """Return what is new, for the store; call `stored` once that has it.

@@ -161,15 +161,18 @@ class ServerSession(Journaled):
             raise self.closed_error()
         if incoming.handled != incoming.delivered:
             incoming.mark_handled()
-        if self.unstored is not None and self._holds_back(self.unstored):
-            self.inbox.put_down()
-            return EMPTY
+        unstored = self.unstored
+        if unstored is not None:
+            unstored.is_awaited = True
+            if self._holds_back(unstored):
+                self.inbox.put_down()
+                return EMPTY
         message = self.inbox.take()
         if message is EMPTY:
             if self.peer_close is not None and self._has_everything():
                 raise self.closed_error()
-        elif self.unstored is not None:
-            self.unstored.handed_out()
+        elif unstored is not None:
+            unstored.handed_out()
         return message
 
     def _has_everything(self) -> bool:

@@ -39,7 +39,7 @@ class Trial(Enum):
     NONE = "none"
     """No trial is needed, or it is stored: messages are handed out."""
     DUE = "due"
-    """It is to be stored once there is a message."""
+    """It is to be stored once there is a message, and the handler has asked for it."""
     WRITTEN = "written"
     """It is on its way to the store."""
 
@@ -58,6 +58,7 @@ class Unstored:
         epoch_first: with a store that may have gone back, the first number that may have been given
             to another message before; else 0.
         floor: the number up to which a former home may have handed out messages.
+        is_awaited: whether the handler has asked for a message, and was not given one yet.
         is_paused: whether the handler gets nothing, as the process may have lost the session.
         trial: the trial of the next message.
     """
@@ -82,6 +83,7 @@ class Unstored:
         "closing",
         "epoch_first",
         "floor",
+        "is_awaited",
         "is_paused",
         "trial",
     )
@@ -101,6 +103,7 @@ class Unstored:
         self.closing = b""
         self.epoch_first = 0
         self.floor = 0
+        self.is_awaited = False
         self.is_paused = False
         self.trial = Trial.NONE
         self._trials = 0
@@ -162,6 +165,7 @@ class Unstored:
 
     def handed_out(self) -> None:
         """Record that the handler was given a message: what it sends from now on is for that."""
+        self.is_awaited = False
         self._boundary = self._outgoing.last
         self._offered.clear()
         self._offered_written = 0
@@ -184,7 +188,7 @@ class Unstored:
         """Return whether there is something new to store, without `step` being forced.
 
         Args:
-            has_message: whether a message waits for the handler.
+            has_message: whether a message waits that the handler has asked for.
         """
         end = self._end()
         return (
@@ -261,8 +265,7 @@ class Unstored:
         self._closing = self.closing
         self._attachments.written_owner = self._attachments.owner
         if handled > self._tried:
-            self._trials = self._partial_before = 0
-            self._tried = handled
+            self._trials, self._tried = 0, handled
         if has_message and self.trial is Trial.DUE:
             self.trial = Trial.WRITTEN
             self._trials += 1

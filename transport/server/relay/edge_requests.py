@@ -82,10 +82,14 @@ class EdgeRequests:
             try:
                 return await ask(home)
             except NotReached:
+                if await self._homes.has_moved(session_id, home):
+                    continue
                 await self._asking.check_gone(session_id)
                 return None
             except ProtocolError as error:
                 if error.code is codes.UNAVAILABLE:
+                    if await self._homes.has_moved(session_id, home):
+                        continue
                     await self._homes.check_answering(session_id)
                     raise
                 if error.code is not codes.UNKNOWN_SESSION or not self._homes.is_wrong(session_id):

@@ -36,6 +36,14 @@ class Homes(Protocol):
         """
         ...
 
+    async def has_moved(self, session_id: str, home: str) -> bool:
+        """Whether a session has another home than the one that does not answer: `find` it again.
+
+        Raises:
+            ProtocolError: it cannot be told now.
+        """
+        ...
+
     def is_wrong(self, session_id: str) -> bool:
         """Whether the home that `find` returned may not be the one, as it denies the session."""
         ...
@@ -79,6 +87,10 @@ class NamedHomes:
 
     async def check_answering(self, session_id: str) -> None:
         """See `Homes.check_answering`: no other process can have it."""
+
+    async def has_moved(self, session_id: str, home: str) -> bool:
+        """See `Homes.has_moved`: a session keeps its name."""
+        return False
 
     def is_wrong(self, session_id: str) -> bool:
         """See `Homes.is_wrong`: a session keeps its name."""

@@ -43,6 +43,15 @@ class StoredHomes:
         while len(self._hints) > MAX_HINTS:
             self._hints.popitem(last=False)
 
+    async def has_moved(self, session_id: str, home: str) -> bool:
+        """See `Homes.has_moved`: what this process remembered may be wrong."""
+        located = await self.locate(session_id)
+        if located is not None and not located.tombstone and located.home == home:
+            self.learn(session_id, home)
+            return False
+        self._hints.pop(session_id, None)
+        return True
+
     def is_wrong(self, session_id: str) -> bool:
         """See `Homes.is_wrong`: the session may have moved since this process has looked."""
         self._hints.pop(session_id, None)

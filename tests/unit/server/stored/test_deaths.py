@@ -212,3 +212,24 @@ async def test_session_lost_with_its_home_and_the_store_is_reset() -> None:
         with pytest.raises(SessionReset):
             await page.receive(within=60)
         await tell(page, "b")
+
+
+async def test_home_that_stood_still_proves_nothing_to_an_older_store() -> None:
+    """It waits until the home that has claimed the session since has written again."""
+    async with processes() as each, drive(each.cluster) as page:
+        await tell(page, "a")
+        home = each.home
+        before = each.store.data.copy()
+        each.go_to(1 - home)
+        each.cluster.stop(home)
+        page.cut()
+        assert await page.resume(within=60)
+        await tell(page, "b")
+        each.store.restart(before)
+        each.cluster.go_on(home)
+        for _ in range(40):
+            await asyncio.sleep(0.25)
+            assert all(runner.session.paused for runner in each.runners(home))
+        await until(lambda: not each.runners(home))
+        await tell(page, "c")
+        assert each.resumed == [False, True]

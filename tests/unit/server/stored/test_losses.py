@@ -1,0 +1,163 @@
+"""The store loses data: what homes still have is repaired, the rest is reset, never silent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from tests.unit.server.stored.conftest import Processes, processes, shout, until
+from tests.unit.server.stored.test_deaths import tell
+from transport import Channel, SessionReset
+from transport.testing import Page, drive
+from transport.testing.store_data import Data
+from transport.testing.store_model import StoreModel
+
+GRACE = 20.0
+"""Seconds after which the grace of a store that is new, or was lost, is over."""
+
+LOSSES: dict[str, Callable[[StoreModel], None]] = {
+    "flushed": lambda store: store.forget_all(),
+    "restarted empty": lambda store: store.restart(Data()),
+    "restarted": lambda store: store.restart(),
+}
+
+
+async def at_first(each: Processes, stack: AsyncExitStack, transport: str = "websocket") -> Page:
+    """Open a page whose session is at the first process."""
+    await asyncio.sleep(GRACE)
+    each.go_to(0)
+    return await stack.enter_async_context(drive(each.cluster, transport=transport))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+async def test_idle_sessions_survive_the_loss_of_the_store(loss: str) -> None:
+    async with processes() as each, AsyncExitStack() as stack:
+        pages = [await at_first(each, stack, one) for one in ("websocket", "longpoll")]
+        for page in pages:
+            await tell(page, "a")
+        LOSSES[loss](each.store)
+        await asyncio.sleep(GRACE)
+        each.cluster.kill(0)
+        each.go_to(1)
+        for page in pages:
+            await tell(page, "b")
+        assert each.resumed == [False, False, True, True]
+
+
+async def test_numbers_given_again_reset_the_session() -> None:
+    async with processes() as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack)
+        await tell(page, "a")
+        saved = each.store.data.copy()
+        await tell(page, "b")
+        each.cluster.kill(0)
+        each.store.restart(saved)
+        each.go_to(1)
+        with pytest.raises(SessionReset) as reset:
+            await page.receive(within=60)
+        assert reset.value.reason == "store_lost"
+        await tell(page, "c")
+
+
+async def test_old_data_that_has_everything_resets_nothing() -> None:
+    async with processes() as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack)
+        await tell(page, "a")
+        await asyncio.sleep(1.0)
+        each.cluster.kill(0)
+        each.store.restart(each.store.data.copy())
+        each.go_to(1)
+        await tell(page, "b", within=60)
+        assert each.resumed == [False, True]
+
+
+async def test_old_data_harms_no_session_whose_home_lives() -> None:
+    async with processes() as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack)
+        await tell(page, "a")
+        saved = each.store.data.copy()
+        await tell(page, "b")
+        each.store.restart(saved)
+        await tell(page, "c")
+        await asyncio.sleep(GRACE)
+        each.cluster.kill(0)
+        each.go_to(1)
+        await tell(page, "d", within=60)
+        assert each.resumed == [False, True]
+
+
+async def test_handled_messages_that_are_forgotten_reset_the_session() -> None:
+    """RES-5: the client has nothing left of what the store does not know as handled."""
+
+    async def listen(channel: Channel) -> None:
+        async for _ in channel:
+            pass
+
+    async with processes(listen) as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack)
+        await page.send("a")
+        await asyncio.sleep(1.0)
+        saved = each.store.data.copy()
+        await page.send("b")
+        await asyncio.sleep(1.0)
+        each.cluster.kill(0)
+        each.store.restart(saved)
+        each.go_to(1)
+        with pytest.raises(SessionReset) as reset:
+            await page.receive(within=60)
+        assert reset.value.reason == "rewound"
+
+
+async def test_grace_tells_no_session_as_unknown() -> None:
+    """The home of the session is gone, but the store has just lost all: nobody knows that yet."""
+    async with processes() as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack)
+        await tell(page, "a")
+        each.cluster.kill(0)
+        each.go_to(1)
+        each.store.forget_all()
+        began = asyncio.get_running_loop().time()
+        with pytest.raises(SessionReset):
+            await page.receive(within=60)
+        assert asyncio.get_running_loop().time() - began > 8
+
+
+async def test_process_that_was_stopped_starts_no_grace() -> None:
+    async with processes(shout, 3) as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack)
+        await tell(page, "a")
+        birth = each.store.data.birth
+        each.cluster.stop(0)
+        each.go_to(1)
+        page.cut()
+        assert await page.resume(within=60)
+        each.cluster.go_on(0)
+        await asyncio.sleep(2.0)
+        await tell(page, "b")
+        assert each.store.data.birth == birth
+        assert not any(each.cluster[index].stores[0].in_grace for index in range(3))
+        assert not each.runners(0)
+
+
+async def test_session_that_begins_in_a_loss_is_repaired() -> None:
+    """The process learns of the loss when the store has answered, but before the session lives."""
+    async with processes() as each:
+        await asyncio.sleep(GRACE)
+        each.go_to(0)
+        page = Page(each.cluster)
+        each.store.topics.pause()
+        opening = asyncio.create_task(page.resume())
+        await until(lambda: each.store.data.sessions)
+        each.store.forget_all()
+        await asyncio.sleep(1.0)
+        each.store.topics.resume()
+        await opening
+        await asyncio.sleep(GRACE)
+        each.cluster.kill(0)
+        each.go_to(1)
+        await tell(page, "a")
+        assert each.resumed == [False, True]
+        await page.stop()
