@@ -158,7 +158,7 @@ class Opener:
         return ProtocolError(
             codes.UNAVAILABLE,
             "the server is shutting down",
-            retry_in=self._limits.drain_window,
+            retry_in=self._registry.return_window,
         )
 
     async def resume(

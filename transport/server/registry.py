@@ -78,6 +78,8 @@ class Registry:
     Attributes:
         epoch: that of the sessions that begin now, and of those that are unknown (EPO-1).
         draining: whether new sessions are refused (DRN-1).
+        return_window: seconds in which clients then come back, perhaps to another process. While
+            the store has their sessions and nobody serves them, no longer than they need to.
         is_relayed: whether clients reach these sessions through other processes too, until this one
             is gone. They then stay connected while it drains.
         journals: where the sessions are kept so that other processes can go on with them; None if
@@ -104,6 +106,7 @@ class Registry:
         self.clock = clock
         self.now = clock.now
         self.draining = False
+        self.return_window = limits.drain_window
         self.is_relayed = False
         self.journals: JournaledStore | None = None
         self.on_drain: Callable[[], None] = lambda: None
@@ -115,8 +118,6 @@ class Registry:
         self._admission = admission
         self._memory = memory
         self._deadlines = deadlines
-        self._return_window = 0.0
-        """Seconds in which clients come back from a process that stops: nobody serves them then."""
         self._runners: dict[str, Runner] = {}
         self._closing: list[Runner] = []
         """Sessions that have left, but whose connections are still writing their last frames."""
@@ -265,7 +266,7 @@ class Registry:
         """Let another process have a session whose handler has ended; its clients go there."""
         assert runner.driver.journal is not None
         await runner.driver.journal.release()
-        self.lost(runner, self._return_window)
+        self.lost(runner, self.return_window)
 
     def lost(self, runner: Runner, retry_in: float = 0.0) -> None:
         """Forget a session that another process has, or may have; its clients look for it there.
@@ -377,8 +378,9 @@ class Registry:
         if self.draining:
             return
         self.draining = True
-        returns = len(self._runners) / RETURNS_PER_SECOND
-        self._return_window = min(self._limits.drain_window, returns)
+        if self.journals is not None:
+            returns = len(self._runners) / RETURNS_PER_SECOND
+            self.return_window = min(self._limits.drain_window, returns)
         self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:

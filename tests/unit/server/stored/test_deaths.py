@@ -99,6 +99,26 @@ async def test_shut_down_process_gives_its_sessions_up(transport: str) -> None:
         assert asyncio.get_running_loop().time() - began < 1
 
 
+@each_transport
+async def test_client_that_a_stopping_process_refuses_is_soon_back(transport: str) -> None:
+    """As it may be sent there again; others can have its session at once."""
+    async with processes() as each, drive(each.cluster, transport=transport) as page:
+        await tell(page, "a")
+        await asyncio.sleep(Times().grace)  # of a store that is new
+        home = each.home
+        each.go_to(home)
+        runtime = each.hub(home)._lifecycle.current
+        assert runtime is not None
+        runtime.registry.begin_drain()
+        async with asyncio.timeout(10):
+            while not (await each.hub(home).statistics()).refused:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        each.go_to(1 - home)
+        began = asyncio.get_running_loop().time()
+        await tell(page, "b", within=10.0)
+        assert asyncio.get_running_loop().time() - began < 1
+
+
 async def test_nothing_is_shown_before_it_is_stored() -> None:
     async with processes() as each, drive(each.cluster) as page:
         await tell(page, "a")
