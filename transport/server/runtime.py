@@ -148,7 +148,10 @@ class Runtime:
     async def send_to(self, channel_id: str, payload: Payload) -> bool:
         """Send a message to a channel; see `Hub.send_to`."""
         if self._relay is None or self.registry.get(channel_id) is not None:
-            return self.deliver(channel_id, payload)
+            is_taken = self.deliver(channel_id, payload)
+            if is_taken:
+                await self.saved(channel_id)
+            return is_taken
         queries = await self._relay.queries()
         return await queries.deliver(channel_id, payload)
 
@@ -171,6 +174,12 @@ class Runtime:
         """Send a message to a channel here, without waiting; return whether it took it."""
         runner = self.registry.get(channel_id)
         return runner is not None and runner.driver.try_send(payload, size_of(payload))
+
+    async def saved(self, channel_id: str) -> None:
+        """Wait until a channel here is stored as it is now, if processes share a store."""
+        runner = self.registry.get(channel_id)
+        if runner is not None and runner.driver.journal is not None:
+            await runner.driver.journal.saved()
 
     def dismiss(self, subject: str) -> None:
         """End the sessions of a user here, also one that is just being opened (IDN-2)."""

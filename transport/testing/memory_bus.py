@@ -36,7 +36,8 @@ class MemoryNetwork:
         buses: of the processes that live, by name.
         left: what processes have left behind, by name.
         secret: see `Bus`.
-        tag: begins the name of each process.
+        tag: begins the name of each process that the bus has named.
+        named: the other names of processes, of all times.
     """
 
     def __init__(self, delay: Callable[[], float] = lambda: 0.0) -> None:
@@ -45,6 +46,7 @@ class MemoryNetwork:
         self.left: dict[str, bytes] = {}
         self.secret = secrets.token_bytes(32)
         self.tag = secrets.token_hex(TAG_LENGTH // 2)
+        self.named: set[str] = set()
 
 
 class MemoryPipe:
@@ -148,6 +150,8 @@ class MemoryBus:
 
     def __init__(self, network: MemoryNetwork, name: str | None = None) -> None:
         self.name = name or network.tag + secrets.token_hex((NAME_LENGTH - TAG_LENGTH) // 2)
+        if name is not None:
+            network.named.add(name)
         self.secret = network.secret
         self.network = network
         self.context = contextvars.copy_context()
@@ -241,7 +245,8 @@ class MemoryBus:
 
     def is_alive(self, name: str) -> bool | None:
         """See `Bus.is_alive`."""
-        if not name.startswith(self.network.tag) or len(name) != NAME_LENGTH:
+        is_tagged = name.startswith(self.network.tag) and len(name) == NAME_LENGTH
+        if not is_tagged and name not in self.network.named:
             return None
         return name == self.name or name in self._pipes
 

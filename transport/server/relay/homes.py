@@ -44,6 +44,14 @@ class Homes(Protocol):
         """
         ...
 
+    async def home_of(self, session_id: str) -> str | None:
+        """Return the name of the home of a session, whether or not that lives; None without one.
+
+        Raises:
+            StoreUnavailable: the store that has the session does not answer.
+        """
+        ...
+
     def is_wrong(self, session_id: str) -> bool:
         """Whether the home that `find` returned may not be the one, as it denies the session."""
         ...
@@ -91,6 +99,10 @@ class NamedHomes:
     async def has_moved(self, session_id: str, home: str) -> bool:
         """See `Homes.has_moved`: a session keeps its name."""
         return False
+
+    async def home_of(self, session_id: str) -> str | None:
+        """See `Homes.home_of`."""
+        return session_id[:NAME_LENGTH]
 
     def is_wrong(self, session_id: str) -> bool:
         """See `Homes.is_wrong`: a session keeps its name."""

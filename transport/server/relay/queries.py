@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from msgspec import Raw, msgpack
 
 from transport.bus.calls import ANSWER_WITHIN, Calls
-from transport.bus.interface import NAME_LENGTH, Bus, NoAnswer, NotReached, Pipe
+from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
 from transport.bus.text import decode_text, encode_text
 from transport.protocol.codec import Payload
 from transport.server.relay.messages import Delivery, decode_delivery
@@ -25,6 +26,10 @@ class Local(Protocol):
 
     def deliver(self, channel_id: str, payload: Payload) -> bool:
         """Send a message to a channel here; return whether it took it."""
+        ...
+
+    async def saved(self, channel_id: str) -> None:
+        """Wait until a channel here is stored as it is now, if processes share a store."""
         ...
 
     def dismiss(self, subject: str) -> None:
@@ -43,12 +48,20 @@ class Queries:
         bus: to the others.
         calls: over it.
         local: answers.
+        home_of: returns the name of the home of a session; None if it has none.
     """
 
-    def __init__(self, bus: Bus, calls: Calls, local: Local) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        calls: Calls,
+        local: Local,
+        home_of: Callable[[str], Awaitable[str | None]],
+    ) -> None:
         self._bus = bus
         self._calls = calls
         self._local = local
+        self._home_of = home_of
         for kind in ("deliver", "dismiss", "count"):
             calls.respond(kind, getattr(self, f"_{kind}"))
 
@@ -59,9 +72,10 @@ class Queries:
 
         Raises:
             TimeoutError: its process lives, but has not answered; it may still take the message.
+            StoreUnavailable: the store that knows its process does not answer.
         """
-        home = channel_id[:NAME_LENGTH]
-        if not await self._lives(home):
+        home = await self._home_of(channel_id)
+        if home is None or not await self._lives(home):
             return False
         try:
             pipe = self._bus.pipe_to(home)
@@ -131,7 +145,10 @@ class Queries:
 
     async def _deliver(self, pipe: Pipe, body: Raw) -> bool:
         question = decode_delivery(body)
-        return self._local.deliver(question.channel, question.payload)
+        is_taken = self._local.deliver(question.channel, question.payload)
+        if is_taken:
+            await self._local.saved(question.channel)
+        return is_taken
 
     async def _dismiss(self, pipe: Pipe, body: Raw) -> None:
         self._local.dismiss(decode_text(msgpack.decode(body)))

@@ -78,6 +78,7 @@ class Relay:
             homes = NamedHomes(bus, ForeignSessions(limits.ttl, now), self._inherit)
         else:
             homes = StoredHomes(stored.store, stored.hub, registry)
+        self._homes = homes
         asking = Asking(bus, self._calls, homes)
         self.edge = Edge(bus, asking, authenticator, limits)
         self.openings: Openings | StoredOpenings
@@ -119,7 +120,7 @@ class Relay:
             registry, opener, uplink, self._limits, self._calls, self.openings.until_begun
         )
         self._topics = Topics(self._bus, members, registry.clock)
-        self._queries = Queries(self._bus, self._calls, local)
+        self._queries = Queries(self._bus, self._calls, local, self._homes.home_of)
         assert isinstance(registry.store, WorkerStore)
         self._inheritance = Inheritance(self._bus, registry.store, registry.now)
 

@@ -86,10 +86,19 @@ class StoredHomes:
         Raises:
             ProtocolError: ``not_attached``: it is gone, and the session gets another home.
         """
-        home = self._hints.pop(session_id, None)
-        if home is not None and not await self.is_dead(home):
+        located = await self.locate(session_id)
+        self._hints.pop(session_id, None)
+        if located is None or located.tombstone:
+            return True
+        if located.home != "" and not await self.is_dead(located.home):
             return False
         raise not_attached()
+
+    async def home_of(self, session_id: str) -> str | None:
+        """See `Homes.home_of`."""
+        located = await self._store.locate(session_id)
+        is_ours = located is not None and located.hub == self._hub and not located.tombstone
+        return located.home if located is not None and is_ours else None
 
     async def check_answering(self, session_id: str) -> None:
         """See `Homes.check_answering`."""

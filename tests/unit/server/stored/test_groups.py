@@ -141,3 +141,23 @@ async def test_member_whose_buffer_is_full_is_reset() -> None:
         with pytest.raises(SessionReset) as reset:
             await receive(page, 50)
         assert reset.value.reason == "overflow"
+
+
+@each_transport
+async def test_send_to_reaches_a_channel_wherever_its_home_is(transport: str) -> None:
+    async def handle(channel: Channel) -> None:
+        await channel.wait_closed()
+
+    async with processes(handle, 3) as each, drive(each.cluster, transport=transport) as page:
+        assert page.id is not None
+        for number in range(3):
+            for index in range(3):
+                if each.cluster[index].is_alive:
+                    assert await each.hub(index).send_to(page.id, [number, index])
+                    assert await page.receive(within=60) == [number, index]
+            if number < 2:
+                each.cluster.kill(each.home)
+                alive = next(index for index in range(3) if each.cluster[index].is_alive)
+                assert not await each.hub(alive).send_to(page.id, "nobody has it")
+                await until(lambda: each.has_home)
+        assert not await each.hub(each.home).send_to("unknown", "x")
