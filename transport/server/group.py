@@ -61,9 +61,9 @@ class Topics(Protocol):
 class Group:
     """Channels under a name that the application chose: ``hub.group("lobby")``.
 
-    With `Workers` the channels of a group may be in several processes: `send` reaches all of them,
-    and the members that a group counts and iterates over are those of this process. A channel
-    leaves its groups when its session ends, not when its connection is cut. Like those of a
+    With `Workers` or `RedisStore` the channels of a group may be in several processes: `send`
+    reaches all of them, and the members that a group counts and iterates over are those of this
+    process. A channel leaves its groups when its session ends, not when its connection is cut. Like those of a
     channel, the methods raise RuntimeError in another thread or event loop than the hub's.
 
     Args:
@@ -138,8 +138,9 @@ class Group:
         """Send one message to every channel of the group, encoded once.
 
         Returns once the message is in the buffers of all of them. With `Workers` that is when every
-        worker has taken it; one that takes nothing for 3 seconds is not waited for. Never waits for
-        a client: a channel whose buffer is full is reset with ``overflow`` (DAT-6). If the call is
+        worker has taken it; one that takes nothing for 3 seconds is not waited for. With
+        `RedisStore` it is when Redis has the message, and the channels of this process. Never waits
+        for a client: a channel whose buffer is full is reset with ``overflow`` (DAT-6). If the call is
         cancelled, the message is sent nevertheless.
 
         Raises:
@@ -147,6 +148,7 @@ class Group:
             RuntimeError: called in another thread or event loop than the hub's. With `Workers` also
                 if the hub cannot find its other processes, or has stopped in this one; some
                 channels may have got the message then.
+            StoreUnavailable: Redis does not answer, or refuses; the channels may get the message.
         """
         await self._topics.publish("group.send", self._topic, message)
 

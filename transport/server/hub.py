@@ -232,13 +232,15 @@ class Hub:
 
         Returns:
             Whether the channel took it: False if no channel has that id, or it is closing, or its
-            buffer is full.
+            buffer is full. With `RedisStore` True means that it is stored, and False also that the
+            process of the channel has died and no other has taken it over yet.
 
         Raises:
             TypeError: the id is not a str.
             Unsendable, TooLarge: the message cannot be sent.
             TimeoutError: the worker that has the channel lives, but has not answered in 3 s. It may
                 still send the message when it goes on.
+            StoreUnavailable: Redis does not say which process has the channel.
             RuntimeError: see `Group.send`.
         """
         if not isinstance(channel_id, str):
@@ -257,6 +259,7 @@ class Hub:
             TypeError: the subject is not a str.
             TimeoutError: a worker that lives has not answered in 3 s. The user's sessions in it end
                 when it goes on.
+            StoreUnavailable: Redis does not answer; sessions that it reached have ended.
             RuntimeError: see `Group.send`.
         """
         if not isinstance(subject, str):
@@ -270,7 +273,7 @@ class Hub:
     async def drain(self) -> None:
         """Stop accepting sessions, tell clients to reconnect elsewhere, and wait for handlers.
 
-        In this process: the other workers go on, and serve its clients.
+        In this process: the others go on, and serve its clients.
         """
         runtime = self._lifecycle.get_current("hub.drain")
         if runtime is not None:
