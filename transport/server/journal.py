@@ -394,19 +394,3 @@ class Journal:
             if waiter is not None:
                 resolve(waiter)
         self._stored_waiters.clear()
-
-
-class GivenUp:
-    """A session that this process has claimed or opened, but cannot run. Implements `Source`."""
-
-    def __init__(self, session_id: str, image: Image) -> None:
-        self.id = session_id
-        self._write: Write | None = Write(image.home, image.fence, image.version + 1, Release())
-
-    def next_write(self) -> Write | None:
-        """See `Source.next_write`."""
-        write, self._write = self._write, None
-        return write
-
-    def written(self, write: Write, outcome: Outcome) -> None:
-        """See `Source.written`: whatever it says, the session is not this process's."""
