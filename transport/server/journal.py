@@ -288,6 +288,8 @@ class Journal:
         match outcome:
             case None if self._state is _State.DOUBTFUL and write.version < self._proves_from:
                 self._must_heal = True  # the store may have been replaced since it answered
+                if self._proves_from > self._version + 1:
+                    return  # there is no lease yet: `prove` has it written
             case None:
                 self._stored(write)
             case Refusal.FENCED | Refusal.ENDED:
