@@ -11,7 +11,7 @@ import pytest
 from tests.unit.server.stored.conftest import Processes, processes, shout, until
 from tests.unit.server.stored.test_deaths import tell
 from transport import Channel, Limits, SessionReset
-from transport.protocol.journal import Write
+from transport.protocol.journal import Refusal, Write
 from transport.stores.journaled import Outcome
 from transport.testing import Page, drive
 from transport.testing.store_data import Data
@@ -206,10 +206,10 @@ async def test_doubtful_session_is_not_written_again_and_again() -> None:
 
         def count(session_id: str, change: Write, limits: Limits) -> Outcome:
             written.append(session_id)
-            assert len(written) < 10, "it is written again and again"
-            return write(session_id, change, limits)
+            return Refusal.FENCED if len(written) > 20 else write(session_id, change, limits)
 
-        each.store.write = count  # type: ignore[method-assign]
+        vars(each.store)["write"] = count
         each.store.refusal = ""
         assert await page.receive(within=10) == "B"
         await tell(page, "c")
+        assert len(written) < 10
