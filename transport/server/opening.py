@@ -158,7 +158,7 @@ class Opener:
         return ProtocolError(
             codes.UNAVAILABLE,
             "the server is shutting down",
-            retry_in=self._limits.drain_window,
+            retry_in=self._registry.return_window,
         )
 
     async def resume(
@@ -261,6 +261,7 @@ class Opener:
         runner.start(application, request.scope, visitor.identity.user, now, target)
         if new.image is not None:
             self._sessions.on_begun(runner, new.image)
+            registry.begun(runner)
         # If that is refused, because the store may have given the session away, it comes again.
         attachment = self._attach_new(runner, frame, transport, token, reset)
         return self._link(runner, attachment, visitor)

@@ -35,6 +35,9 @@ RETRY_IN = 1.0
 RELEASE_WITHIN = 3.0
 """Seconds that a process which stops waits for its store to take the sessions."""
 
+RETURNS_PER_SECOND = 100.0
+"""Clients that come back to other processes from one that has released their sessions."""
+
 LOG_INTERVAL = 60.0
 """Seconds between two log lines about a store that cannot sweep."""
 
@@ -75,6 +78,8 @@ class Registry:
     Attributes:
         epoch: that of the sessions that begin now, and of those that are unknown (EPO-1).
         draining: whether new sessions are refused (DRN-1).
+        return_window: seconds in which clients then come back, perhaps to another process. While
+            the store has their sessions and nobody serves them, no longer than they need to.
         is_relayed: whether clients reach these sessions through other processes too, until this one
             is gone. They then stay connected while it drains.
         journals: where the sessions are kept so that other processes can go on with them; None if
@@ -101,6 +106,7 @@ class Registry:
         self.clock = clock
         self.now = clock.now
         self.draining = False
+        self.return_window = limits.drain_window
         self.is_relayed = False
         self.journals: JournaledStore | None = None
         self.on_drain: Callable[[], None] = lambda: None
@@ -246,11 +252,21 @@ class Registry:
         if runner.gives_up and self._runners.get(runner.session.id) is runner:
             self._spawn(self._release(runner))
 
+    def begun(self, runner: Runner) -> None:
+        """Hand over a session that has begun while this process was already draining."""
+        if self.draining and self.journals is not None:
+            self._hand_over(runner)
+
+    def _hand_over(self, runner: Runner) -> None:
+        runner.give_up(self._limits.drain_grace)
+        if runner.has_returned:
+            self._spawn(self._release(runner))
+
     async def _release(self, runner: Runner) -> None:
         """Let another process have a session whose handler has ended; its clients go there."""
         assert runner.driver.journal is not None
         await runner.driver.journal.release()
-        self.lost(runner, self._limits.drain_window)
+        self.lost(runner, self.return_window)
 
     def lost(self, runner: Runner, retry_in: float = 0.0) -> None:
         """Forget a session that another process has, or may have; its clients look for it there.
@@ -362,13 +378,14 @@ class Registry:
         if self.draining:
             return
         self.draining = True
+        if self.journals is not None:
+            returns = len(self._runners) / RETURNS_PER_SECOND
+            self.return_window = min(self._limits.drain_window, returns)
         self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
         for runner in self.runners:
             if self.journals is not None:
-                runner.give_up(self._limits.drain_grace)
-                if runner.has_returned:
-                    self._spawn(self._release(runner))
+                self._hand_over(runner)
             elif self.is_relayed:
                 runner.shut_down(self._limits.drain_grace)
             else:

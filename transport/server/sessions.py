@@ -151,6 +151,7 @@ class Sessions:
         else:
             runner.start(self.application, request.scope, user, now, resumed=True)
         self.on_begun(runner, image)
+        self._registry.begun(runner)
 
     def check_room(self, request: OpeningRequest) -> None:
         """Check that there is memory for one more session.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from tests.unit.server.stored.conftest import each_transport, processes, shout, until
 from transport import Channel, ChannelClosed, SessionReset
+from transport.stores.remote.times import Times
 from transport.testing import Page, drive
 
 
@@ -51,15 +53,70 @@ async def test_kill_of_an_edge_moves_no_session(transport: str) -> None:
 
 
 @each_transport
+async def test_process_that_claims_and_stops_hands_over(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is told to stop while the store has its claim."""
+    async with (
+        processes(count=3) as each,
+        drive(each.cluster, transport=transport) as page,
+    ):
+        await tell(page, "a")
+        home = each.home
+        second, third = (index for index in range(3) if index != home)
+        runtime = each.hub(second)._lifecycle.current
+        assert runtime is not None
+        registry = runtime.registry
+        assert registry.journals is not None
+        claim = registry.journals.claim
+
+        async def claim_and_stop(*where: Any) -> Any:
+            image = await claim(*where)
+            registry.begin_drain()
+            each.go_to(third)
+            return image
+
+        monkeypatch.setattr(registry.journals, "claim", claim_and_stop)
+        each.go_to(second)
+        each.cluster.kill(home)
+        await tell(page, "b")
+        assert registry.draining
+        await until(lambda: not each.runners(second))
+        assert len(each.runners(third)) == 1
+
+
+@each_transport
 async def test_shut_down_process_gives_its_sessions_up(transport: str) -> None:
+    """Its clients are back soon, as they are few."""
     async with processes() as each, drive(each.cluster, transport=transport) as page:
         await tell(page, "a")
+        await asyncio.sleep(Times().grace)  # of a store that is new
         home = each.home
         began = asyncio.get_running_loop().time()
         await each.cluster.shut_down(home)
-        await tell(page, "b", within=15.0)
+        await tell(page, "b", within=5.0)
         assert (each.home, each.resumed) == (1 - home, [False, True])
-        assert asyncio.get_running_loop().time() - began < 15
+        assert asyncio.get_running_loop().time() - began < 1
+
+
+@each_transport
+async def test_client_that_a_stopping_process_refuses_is_soon_back(transport: str) -> None:
+    """As it may be sent there again; others can have its session at once."""
+    async with processes() as each, drive(each.cluster, transport=transport) as page:
+        await tell(page, "a")
+        await asyncio.sleep(Times().grace)  # of a store that is new
+        home = each.home
+        each.go_to(home)
+        runtime = each.hub(home)._lifecycle.current
+        assert runtime is not None
+        runtime.registry.begin_drain()
+        async with asyncio.timeout(10):
+            while not (await each.hub(home).statistics()).refused:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        each.go_to(1 - home)
+        began = asyncio.get_running_loop().time()
+        await tell(page, "b", within=10.0)
+        assert asyncio.get_running_loop().time() - began < 1
 
 
 async def test_nothing_is_shown_before_it_is_stored() -> None:
@@ -91,7 +148,7 @@ async def test_message_that_was_not_stored_is_handled_again() -> None:
         assert await page.receive(within=60) == "B"
         assert handled == ["a", "b", "b"] or handled == ["a", "b"]
         with pytest.raises(TimeoutError):
-            await page.receive(within=5.0)
+            await page.receive(within=15.0)
 
 
 @each_transport
@@ -196,3 +253,22 @@ async def test_home_that_stood_still_proves_nothing_to_an_older_store() -> None:
         await until(lambda: not each.runners(home))
         await tell(page, "c")
         assert each.resumed == [False, True]
+
+
+async def test_edge_asks_the_new_home_of_a_session() -> None:
+    """It remembers the one that died; the client need not open the session once more."""
+    async with processes(count=3) as each, drive(each.cluster, transport="sse") as page:
+        home = each.home
+        edge, other = (home + 1) % 3, (home + 2) % 3
+        await asyncio.sleep(10)  # the store is new no longer
+        each.go_to(edge)
+        await tell(page, "a")
+        each.go_to(other)
+        each.cluster.kill(home)
+        await until(lambda: page.connected and each.has_home)
+        [runner] = each.runners(other)
+        attach = runner.session.attachments.confirmed
+        each.go_to(edge)
+        await tell(page, "b")
+        assert each.home == other
+        assert runner.session.attachments.confirmed == attach
