@@ -288,6 +288,8 @@ class Journal:
         match outcome:
             case None if self._state is _State.DOUBTFUL and write.version < self._proves_from:
                 self._must_heal = True  # the store may have been replaced since it answered
+                if self._proves_from > self._version + 1:
+                    return  # there is no lease yet: `prove` has it written
             case None:
                 self._stored(write)
             case Refusal.FENCED | Refusal.ENDED:
@@ -394,19 +396,3 @@ class Journal:
             if waiter is not None:
                 resolve(waiter)
         self._stored_waiters.clear()
-
-
-class GivenUp:
-    """A session that this process has claimed or opened, but cannot run. Implements `Source`."""
-
-    def __init__(self, session_id: str, image: Image) -> None:
-        self.id = session_id
-        self._write: Write | None = Write(image.home, image.fence, image.version + 1, Release())
-
-    def next_write(self) -> Write | None:
-        """See `Source.next_write`."""
-        write, self._write = self._write, None
-        return write
-
-    def written(self, write: Write, outcome: Outcome) -> None:
-        """See `Source.written`: whatever it says, the session is not this process's."""

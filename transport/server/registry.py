@@ -17,7 +17,7 @@ from transport.protocol.server.opening import Found
 from transport.server.admission import Admission
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
-from transport.server.journal import GivenUp
+from transport.server.given_up import GivenUp
 from transport.server.memory import Memory
 from transport.server.runner import Runner
 from transport.stores.interface import Store

@@ -10,7 +10,9 @@ import pytest
 
 from tests.unit.server.stored.conftest import Processes, processes, shout, until
 from tests.unit.server.stored.test_deaths import tell
-from transport import Channel, SessionReset
+from transport import Channel, Limits, SessionReset
+from transport.protocol.journal import Refusal, Write
+from transport.stores.journaled import Outcome
 from transport.testing import Page, drive
 from transport.testing.store_data import Data
 from transport.testing.store_model import StoreModel
@@ -189,3 +191,25 @@ async def test_home_that_has_lapsed_repairs_nothing_in_the_grace() -> None:
         await asyncio.sleep(GRACE)
         assert not each.runners(0)
         await tell(page, "c")
+
+
+async def test_doubtful_session_is_not_written_again_and_again() -> None:
+    """The store takes a write again before it has renewed the lease of the process."""
+    async with processes() as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack)
+        await tell(page, "a")
+        each.store.refusal = "OOM command not allowed"
+        await page.send("b")
+        await asyncio.sleep(8.0)
+        written: list[str] = []
+        write = each.store.write
+
+        def count(session_id: str, change: Write, limits: Limits) -> Outcome:
+            written.append(session_id)
+            return Refusal.FENCED if len(written) > 20 else write(session_id, change, limits)
+
+        vars(each.store)["write"] = count
+        each.store.refusal = ""
+        assert await page.receive(within=10) == "B"
+        await tell(page, "c")
+        assert len(written) < 10
