@@ -79,7 +79,7 @@ class Relay:
         else:
             homes = StoredHomes(stored.store, stored.hub, registry)
         asking = Asking(bus, self._calls, homes)
-        self.edge = Edge(bus, asking, authenticator, limits)
+        self.edge = Edge(bus, asking, authenticator, limits, lambda: registry.return_window)
         self.openings: Openings | StoredOpenings
         if isinstance(homes, NamedHomes):
             reservations = Reservations(bus, self._calls, limits.nonce, now)
