@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+import anyio
 import pytest
 
 from tests.support.redis_processes import end_grace
@@ -18,6 +19,8 @@ from tests.support.servers.uvicorn import Server
 from tests.support.servers.workers import workers
 
 APP = "tests.integration.redis.app:app"
+DEADLINE = 60.0
+"""Seconds for a worker to be replaced. Generous, because machines are loaded."""
 
 _joined = re.compile(r"joined worker=\w+ pid=(\d+) ").match
 _is_event = re.compile(r"[a-z]+_[a-z_]+(:| \w+=)").match
@@ -56,7 +59,17 @@ class Crew:
     async def until_ready(self, count: int | None = None) -> None:
         """Wait until that number of workers serve; by default, until the dead are replaced."""
         wanted = self.server.host.processes if count is None else count
-        await self.server.until(lambda: len(self.pids) >= wanted)
+        await self._until(lambda: len(self.pids) >= wanted)
+
+    async def until_replaced(self, old: Collection[int]) -> None:
+        """Wait until none of these workers lives, and as many others serve."""
+        await self._until(lambda: not set(self.pids) & set(old))
+        await self.until_ready()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        with anyio.fail_after(DEADLINE):
+            while not condition():  # noqa: ASYNC110 - nothing announces the end of a worker
+                await anyio.sleep(0.02)
 
     def count(self, event: str, since: int = 0) -> int:
         """Return how many lines of the log have this event."""

@@ -87,10 +87,9 @@ async def test_rolling_restart_loses_and_doubles_nothing(workers: Crew) -> None:
     async with members(workers.url, COUNT_OF_EACH) as crowd:
         async with load(crowd) as talk:
             await workers.until_ready()
-            old = set(workers.pids)
+            old = workers.pids
             os.kill(workers.server.pid, signal.SIGHUP)
-            await workers.server.until(lambda: old.isdisjoint(workers.pids))
-            await workers.until_ready()
+            await workers.until_replaced(old)
             await talk.until_answered()
         talk.tell("rolling restart", workers)
         assert workers.given_again() == before

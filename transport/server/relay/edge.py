@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from functools import partial
 from typing import assert_never
 
@@ -37,7 +38,6 @@ from transport.server.relay.messages import (
     decode_opened,
 )
 from transport.stores.tokens import Credential
-from transport.waiting import resolve
 
 NO_NONCE = "-" * 22
 
@@ -50,9 +50,10 @@ class Edge:
         asking: asks the homes.
         authenticator: of the clients that connect here.
         limits: of the hub.
+        return_window: returns the seconds in which clients come back once this process stops.
 
     Attributes:
-        drained: resolved when this process stops.
+        drained: has those seconds as its result when this process stops.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Edge:
         asking: Asking,
         authenticator: Authenticator,
         limits: Limits,
+        return_window: Callable[[], float],
     ) -> None:
         self._bus = bus
         self._asking = asking
@@ -69,7 +71,8 @@ class Edge:
         self._decoder = Decoder(limits)
         self._numbers = itertools.count(1)
         self._links: dict[tuple[Pipe, int], EdgeLink] = {}
-        self.drained = asyncio.get_running_loop().create_future()
+        self._return_window = return_window
+        self.drained: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
     async def open(
         self,
@@ -138,7 +141,7 @@ class Edge:
             case Attached(frames):
                 link.take(frames)
                 if self.drained.done():
-                    link.drain(self._limits.drain_window)
+                    link.drain(self.drained.result())
                 return link
             case Final(finals, code, close_code):
                 self._forget(link)
@@ -184,8 +187,9 @@ class Edge:
         """Tell the clients of other homes to resume elsewhere: this process stops (DRN-1)."""
         if self.drained.get_loop().is_closed():
             return
-        resolve(self.drained)
-        self.send_away(self._limits.drain_window)
+        if not self.drained.done():
+            self.drained.set_result(self._return_window())
+        self.send_away(self.drained.result())
 
     def send_away(self, retry_in: float) -> None:
         """Tell the clients of other homes to resume within some seconds, at any process."""

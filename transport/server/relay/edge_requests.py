@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any
 
 from msgspec import structs
 from starlette.types import Scope
@@ -38,7 +37,7 @@ class EdgeRequests:
         homes: finds that of a session.
         authenticator: of the clients that ask here.
         limits: of the hub.
-        drained: resolved when this process stops.
+        drained: see `Edge`.
         until_joined: waits until the other processes are known.
     """
 
@@ -48,7 +47,7 @@ class EdgeRequests:
         homes: Homes,
         authenticator: Authenticator,
         limits: Limits,
-        drained: asyncio.Future[Any],
+        drained: asyncio.Future[float],
         until_joined: Callable[[], Awaitable[None]],
     ) -> None:
         self._asking = asking
@@ -138,9 +137,13 @@ class EdgeRequests:
         work = self._asking.answer(home, "poll", Polled(*credential, text), within)
         asking = asyncio.get_running_loop().create_task(work)
         try:
-            await asyncio.wait({asking, self._drained}, return_when=asyncio.FIRST_COMPLETED)
+            either: set[asyncio.Future[float] | asyncio.Task[list[EncodedFrame]]] = {
+                asking,
+                self._drained,
+            }
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
                 return await asking
-            return [encode_control(Drain(retry_in=self._limits.drain_window))]
+            return [encode_control(Drain(retry_in=self._drained.result()))]
         finally:
             asking.cancel()

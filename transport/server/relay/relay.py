@@ -80,7 +80,7 @@ class Relay:
             homes = StoredHomes(stored.store, stored.hub, registry)
         self._homes = homes
         asking = Asking(bus, self._calls, homes)
-        self.edge = Edge(bus, asking, authenticator, limits)
+        self.edge = Edge(bus, asking, authenticator, limits, lambda: registry.return_window)
         self.openings: Openings | StoredOpenings
         if isinstance(homes, NamedHomes):
             reservations = Reservations(bus, self._calls, limits.nonce, now)

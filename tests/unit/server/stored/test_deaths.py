@@ -119,6 +119,23 @@ async def test_client_that_a_stopping_process_refuses_is_soon_back(transport: st
         assert asyncio.get_running_loop().time() - began < 1
 
 
+@each_transport
+async def test_client_of_a_stopping_edge_is_soon_back(transport: str) -> None:
+    """Its session is in another process, which serves it all the time."""
+    async with processes() as each, drive(each.cluster, transport=transport) as page:
+        await tell(page, "a")
+        edge = 1 - each.home
+        each.go_to(edge)
+        page.cut()
+        await page.resume()
+        await tell(page, "b")
+        began = asyncio.get_running_loop().time()
+        await each.cluster.shut_down(edge)
+        each.go_to(1 - edge)
+        await tell(page, "c", within=10.0)
+        assert asyncio.get_running_loop().time() - began < 1
+
+
 async def test_nothing_is_shown_before_it_is_stored() -> None:
     async with processes() as each, drive(each.cluster) as page:
         await tell(page, "a")
