@@ -63,8 +63,8 @@ class Group:
 
     With `Workers` or `RedisStore` the channels of a group may be in several processes: `send`
     reaches all of them, and the members that a group counts and iterates over are those of this
-    process. A channel leaves its groups when its session ends, not when its connection is cut. Like those of a
-    channel, the methods raise RuntimeError in another thread or event loop than the hub's.
+    process. A channel leaves its groups when its session ends, not when its connection is cut. Like
+    those of a channel, the methods raise RuntimeError in another thread or event loop than the hub's.
 
     Args:
         name: see above.
@@ -140,8 +140,8 @@ class Group:
         Returns once the message is in the buffers of all of them. With `Workers` that is when every
         worker has taken it; one that takes nothing for 3 seconds is not waited for. With
         `RedisStore` it is when Redis has the message, and the channels of this process. Never waits
-        for a client: a channel whose buffer is full is reset with ``overflow`` (DAT-6). If the call is
-        cancelled, the message is sent nevertheless.
+        for a client: a channel whose buffer is full is reset with ``overflow`` (DAT-6). If the call
+        is cancelled, the message is sent nevertheless.
 
         Raises:
             Unsendable, TooLarge: the message cannot be sent; no channel got it.
