@@ -63,8 +63,9 @@ class Group:
 
     With `Workers` or `RedisStore` the channels of a group may be in several processes: `send`
     reaches all of them, and the members that a group counts and iterates over are those of this
-    process. A channel leaves its groups when its session ends, not when its connection is cut. Like
-    those of a channel, the methods raise RuntimeError in another thread or event loop than the hub's.
+    process. A channel leaves its groups when its session ends, not when its connection is cut.
+    Like those of a channel, the methods raise RuntimeError in another thread or event loop than the
+    hub's.
 
     Args:
         name: see above.

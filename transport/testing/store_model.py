@@ -35,6 +35,7 @@ from transport.stores.remote.wire import (
     Look,
     Question,
     ReadBirth,
+    ReadSecret,
     Renew,
     Renewal,
     SetBirth,
@@ -375,6 +376,8 @@ class _Wire:
                 model.listen(self._name, False)
                 data.leases.pop(self._name, None)
                 return None
+            case ReadSecret():
+                return data.secret or None
             case ShareSecret(secret=secret):
                 data.secret = data.secret or secret
                 return data.secret

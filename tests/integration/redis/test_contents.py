@@ -64,12 +64,17 @@ async def lives(redis: RedisServer) -> dict[bytes, int]:
 
 async def test_no_secret_is_sent_to_redis(redis: RedisServer) -> None:
     """No token, nonce or credential of openings, resumes and renewals (IDN-3, REN-1)."""
+    async with serving(APP), redis.client() as client:  # so that the key of the tokens is made
+        key = await client.get(Keys().secret)
+    assert isinstance(key, bytes)
     async with monitored(redis) as read, serving(APP) as first, serving(APP) as second:
         ids, secrets = await tour(first, second)
         said = await read()
     assert [each for each in ids if each.encode() not in said] == []
     assert b"echo 2" in said
     assert [each for each in secrets if each.encode() in said] == []
+    assert key not in said
+    assert repr(key)[2:-1].encode() not in said
 
 
 async def test_idle_session_takes_few_bytes(redis: RedisServer) -> None:

@@ -35,6 +35,7 @@ from transport.stores.remote.wire import (
     Look,
     Question,
     ReadBirth,
+    ReadSecret,
     Renew,
     Renewal,
     SetBirth,
@@ -202,6 +203,8 @@ class RedisWire:
                 return _Asked((renew, *self._read_birth), _renewal)
             case GiveUp():
                 return _Asked((pack("DEL", mine),), lambda _: None)
+            case ReadSecret():
+                return _Asked((pack("GET", keys.secret),), lambda there: there)
             case ShareSecret(secret=secret):
                 share = pack("SET", keys.secret, secret, "NX", "GET")
                 return _Asked((share,), lambda there: there or secret)

@@ -21,6 +21,7 @@ from transport.stores.remote.wire import (
     Birth,
     Greeting,
     Question,
+    ReadSecret,
     SetBirth,
     ShareSecret,
     Unwilling,
@@ -76,7 +77,11 @@ class Server:
         if birth.since is None or birth.run != greeting.run:
             birth = await _ask(wire, SetBirth(birth))
         if self._keeps_secret:
-            self.secret = await _ask(wire, ShareSecret(self.secret))
+            # Who watches the commands of the server sees the key only when it is made.
+            if (there := await _ask(wire, ReadSecret())) is None:
+                self.secret = await _ask(wire, ShareSecret(self.secret))
+            else:
+                self.secret = there
         if self.run != greeting.run:
             self.run = greeting.run
             for other in self.lines:

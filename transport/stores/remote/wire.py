@@ -120,6 +120,11 @@ class GiveUp(Question[None]):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadSecret(Question["bytes | None"]):
+    """Return the key of the tokens, if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
 class ShareSecret(Question[bytes]):
     """Let this be the key of the tokens unless there is one; answers the one that there is."""
 
