@@ -51,6 +51,7 @@ SHARED = [
         rule="a home whose lease has lapsed, or whose store has lost data, writes nothing",
         old="self._must_prove = True",
         new="pass",
+        first_seed=17,
     ),
 ]
 
