@@ -29,7 +29,7 @@ from transport.protocol.journal import (
     claim,
 )
 from transport.stores.journaled import GRACE, Ended, Found, Made
-from transport.stores.names import shorten
+from transport.stores.names import shorten, shorten_topic
 from transport.stores.redis.calls import Caller, read_claimed, read_opened
 from transport.stores.redis.commands import pack
 from transport.stores.redis.keys import Keys
@@ -301,7 +301,7 @@ def _as_stored(write: Write) -> Write:
     change = write.change
     match change:
         case Step():
-            cursors = {shorten(topic): entry for topic, entry in change.cursors.items()}
+            cursors = {shorten_topic(topic): entry for topic, entry in change.cursors.items()}
             return replace(write, change=replace(change, cursors=cursors))
         case Heal(image):
             return replace(write, change=Heal(_image_as_stored(image)))
@@ -314,5 +314,5 @@ def _image_as_stored(image: Image) -> Image:
         image,
         subject=shorten(image.subject),
         hub=shorten(image.hub),
-        cursors={shorten(topic): entry for topic, entry in image.cursors.items()},
+        cursors={shorten_topic(topic): entry for topic, entry in image.cursors.items()},
     )

@@ -87,7 +87,7 @@ RELAY = [
         "_deliver",
         name="told-as-sent",
         rule="`send_to` is told as done, and the channel has not taken it",
-        old="return self._local.deliver(question.channel, question.payload)",
+        old="return is_taken",
         new="return True",
     ),
     Mutant(

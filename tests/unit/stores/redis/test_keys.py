@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transport.stores.names import shorten
+from transport.stores.names import shorten, shorten_topic
 from transport.stores.redis.keys import Keys
 
 
@@ -46,3 +46,11 @@ def test_keys_of_a_session_share_their_braces() -> None:
     assert keys.log("id") == "oc1:s:{id}:d"
     assert keys.topic("room") == "oc1:{t:room}"
     assert keys.topic_log("room") == "oc1:{t:room}:d"
+
+
+def test_topic_that_is_short_already_stays_as_it_is() -> None:
+    name = "g/a group with a name that is too long to be kept as it is"
+    short = shorten_topic(name)
+    assert short == shorten(name)
+    assert shorten_topic(short) == short
+    assert Keys().topic(short) == Keys().topic(name)
