@@ -273,7 +273,8 @@ class Journal:
 
     def _heal(self) -> Heal:
         """Return the session as it is; also one that has ended, of which the rest is gone."""
-        self._must_heal = self._must_prove = False
+        self._must_heal = False
+        self._must_prove = True  # a touch follows: only that tells when the client was seen last
         session = self._driver.session
         image = replace(self._image, version=self._version + 1, run=self._store.run)
         if session.ending is not None:

@@ -216,3 +216,18 @@ async def test_doubtful_session_is_not_written_again_and_again() -> None:
         assert await page.receive(within=10) == "x"
         await tell(page, "b")
         assert len(written) < 10
+
+
+async def test_session_that_was_healed_has_not_expired() -> None:
+    """When its client was seen last is stored with it, also if it was opened long before."""
+    async with processes(limits=Limits(ttl=61.0)) as each, drive(each.cluster) as page:
+        for _ in range(6):
+            await asyncio.sleep(25)
+            await tell(page, "a")
+        assert page.id is not None
+        each.store.forget(page.id)
+        await tell(page, "b")
+        await asyncio.sleep(2)
+        each.cluster.kill(each.home)
+        await tell(page, "c")
+        assert each.resumed == [False, True]
