@@ -221,7 +221,7 @@ async def test_doubtful_session_is_not_written_again_and_again() -> None:
 async def test_session_that_was_healed_has_not_expired() -> None:
     """When its client was seen last is stored with it, also if it was opened long before."""
     async with processes(limits=Limits(ttl=61.0)) as each, drive(each.cluster) as page:
-        for _ in range(6):
+        for _ in range(5):
             await asyncio.sleep(25)
             await tell(page, "a")
         assert page.id is not None
