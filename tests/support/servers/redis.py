@@ -30,6 +30,9 @@ EXECUTABLE = "redis-server"
 
 _CONFIGURATION = "redis.conf"
 
+_ANSWERS_WITHIN = 60.0
+"""Seconds that a test waits for an answer, also while it has paused the server."""
+
 APPEND_ONLY = {"appendonly": "yes", "appendfsync": "always"}
 """Settings with which a restart loses nothing."""
 
@@ -94,7 +97,7 @@ class RedisServer:
 
     def client(self) -> redis.asyncio.Redis:
         """Return a client of its own for the test; close it, or use it in ``async with``."""
-        return redis.asyncio.Redis.from_url(self.url)
+        return redis.asyncio.Redis.from_url(self.url, socket_timeout=_ANSWERS_WITHIN)
 
     async def pause(self, seconds: float) -> None:
         """Make it answer nothing for a time, with its connections open (CLIENT PAUSE)."""
