@@ -119,7 +119,8 @@ class Relay:
         self._home = Home(
             registry, opener, uplink, self._limits, self._calls, self.openings.until_begun
         )
-        self._topics = Topics(self._bus, members, registry.clock)
+        # With a store it keeps what is published, and nobody misses any of it.
+        self._topics = None if self._stored else Topics(self._bus, members, registry.clock)
         self._queries = Queries(self._bus, self._calls, local, self._homes.home_of)
         assert isinstance(registry.store, WorkerStore)
         self._inheritance = Inheritance(self._bus, registry.store, registry.now)
@@ -129,7 +130,7 @@ class Relay:
         await self._until_joined()
         if self._stored is not None:
             await self._stored.topics.publish(shorten_topic(topic), payload)
-        else:
+        elif self._topics is not None:
             await self._topics.publish(topic, payload)
 
     async def dismiss(self, subject: str) -> None:
@@ -180,7 +181,8 @@ class Relay:
                 task.cancel()
             resolve(self._has_tried)
             self._calls.stop()
-            self._topics.stop()
+            if self._topics is not None:
+                self._topics.stop()
         self._bus.stop()
         if self._stored is not None:
             self._stored.store.close()
@@ -199,7 +201,8 @@ class Relay:
                         loop.create_task(self._stored.dismissals.run()),
                     ]
                 await self._bus.start(self)
-                self._topics.begin()
+                if self._topics is not None:
+                    self._topics.begin()
                 self._has_joined = True
                 log_event(
                     INFO,
@@ -257,17 +260,19 @@ class Relay:
             self._calls.received(pipe, item)
         elif isinstance(item, LinkItem):
             self._side(pipe).received(pipe, item)
-        elif isinstance(item, TopicItem):
+        elif isinstance(item, TopicItem) and self._topics is not None:
             self._topics.received(pipe, item)
 
     def opened(self, pipe: Pipe) -> None:
         """See `Receiver.opened`."""
-        self._topics.opened(pipe)
+        if self._topics is not None:
+            self._topics.opened(pipe)
 
     def ended(self, pipe: Pipe) -> None:
         """See `Receiver.ended`."""
         self._calls.ended(pipe)
-        self._topics.ended(pipe)
+        if self._topics is not None:
+            self._topics.ended(pipe)
         self._side(pipe).ended(pipe)
 
     def joined(self, name: str) -> None:
@@ -275,7 +280,8 @@ class Relay:
 
     def left(self, name: str) -> None:
         """See `Receiver.left`."""
-        self._topics.left(name)
+        if self._topics is not None:
+            self._topics.left(name)
 
     def _side(self, pipe: Pipe) -> Edge | Home:
         """Return what this process is on a pipe: the edge if it has opened it."""

@@ -161,3 +161,18 @@ async def test_send_to_reaches_a_channel_wherever_its_home_is(transport: str) ->
                 assert not await each.hub(alive).send_to(page.id, "nobody has it")
                 await until(lambda: each.has_home)
         assert not await each.hub(each.home).send_to("unknown", "x")
+
+
+async def test_home_that_stood_still_resets_nobody() -> None:
+    """With a store it reads what it has missed."""
+    async with processes(talk) as each, drive(each.cluster) as page:
+        assert await page.receive(within=30) == "here"
+        home = each.home
+        each.go_to(home)
+        each.cluster.stop(home)
+        await asyncio.sleep(4)
+        each.cluster.go_on(home)
+        await asyncio.sleep(0.5)
+        each.cluster.kill(1 - home)
+        await page.send("a")
+        assert [await page.receive(within=30) for _ in range(2)] == ["a", ["said", "a"]]
