@@ -142,12 +142,19 @@ class Journal:
             self._is_waiting = True
             self._store.wrote(self)
         elif session.has_partial and self._partial_timer is None:
-            delay = session.limits.step
-            self._partial_timer = self._driver.loop.call_later(delay, self._force)
+            delay, number = session.limits.step, session.incoming.delivered
+            self._partial_timer = self._driver.loop.call_later(delay, self._took_long, number)
+
+    def _took_long(self, number: int) -> None:
+        """Store what the handler has sent for this message, if it is still in its hand."""
+        self._partial_timer = None
+        if self._driver.session.incoming.delivered == number:
+            self._force()
+        else:
+            self.changed()
 
     def _force(self) -> None:
         """Store what the handler has sent for the message in its hand, apart from the message."""
-        self._partial_timer = None
         if self._state is not _State.OVER:
             self._forced = True
             if not self._is_waiting and self._under_way is None:

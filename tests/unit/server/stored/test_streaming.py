@@ -133,3 +133,24 @@ async def test_flush_raises_if_another_process_has_the_session() -> None:
             assert await page.receive(within=60) == "a"
             await asyncio.sleep(5.0)
             assert set(failed) <= {1012}
+
+
+async def test_quick_messages_are_stored_whole_one_after_the_other() -> None:
+    """The time of a message is its own: it does not begin with the one before it."""
+
+    async def handle(channel: Channel) -> None:
+        async for _ in channel:
+            await channel.send("a")
+            await asyncio.sleep(0.006)
+            await channel.send("b")
+
+    async with processes(handle) as each, drive(each.cluster) as page:
+        assert page.id is not None
+        for number in range(10):
+            await page.send(number)
+        for _ in range(100):
+            await asyncio.sleep(0.001)
+            image = each.store.image(page.id)
+            assert image is not None
+            assert image.partial == 0
+        assert [await page.receive() for _ in range(20)] == ["a", "b"] * 10
