@@ -113,7 +113,8 @@ class Journal:
         """Whether the store knows that there is something to write."""
         self._must_heal = False
         self._must_prove = False
-        self._forced = False
+        self._forced = -1
+        """The message in the handler's hand for which the next step is forced."""
         self._proved_at = self._touched_at = driver.loop.time()
         # By a clock that goes on while the process is stopped.
         self._proves_from = 0
@@ -156,7 +157,7 @@ class Journal:
     def _force(self) -> None:
         """Store what the handler has sent for the message in its hand, apart from the message."""
         if self._state is not _State.OVER:
-            self._forced = True
+            self._forced = self._driver.session.incoming.delivered
             if not self._is_waiting and self._under_way is None:
                 self._is_waiting = True
                 self._store.wrote(self)
@@ -272,8 +273,8 @@ class Journal:
             self._touched_at = self._driver.loop.time()
             idle = self._driver.now() - session.received_at
             touch = Touch(max(0, round(idle * 1000)), self._store.run)
-        forced, self._forced = self._forced, False
-        step = session.step(force=forced, touch=touch)
+        forced, self._forced = self._forced, -1
+        step = session.step(force=forced == session.incoming.delivered, touch=touch)
         if step is None and self._release is not None:
             return Release()
         return step

@@ -135,7 +135,8 @@ async def test_flush_raises_if_another_process_has_the_session() -> None:
             assert set(failed) <= {1012}
 
 
-async def test_quick_messages_are_stored_whole_one_after_the_other() -> None:
+@pytest.mark.parametrize("delay", [0.0, 0.004, 0.02])
+async def test_quick_messages_are_stored_whole_one_after_the_other(delay: float) -> None:
     """The time of a message is its own: it does not begin with the one before it."""
 
     async def handle(channel: Channel) -> None:
@@ -146,11 +147,35 @@ async def test_quick_messages_are_stored_whole_one_after_the_other() -> None:
 
     async with processes(handle) as each, drive(each.cluster) as page:
         assert page.id is not None
+        each.store.delay = delay
         for number in range(10):
             await page.send(number)
-        for _ in range(100):
+        for _ in range(300):
             await asyncio.sleep(0.001)
             image = each.store.image(page.id)
             assert image is not None
             assert image.partial == 0
         assert [await page.receive() for _ in range(20)] == ["a", "b"] * 10
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.004, 0.007, 0.02])
+async def test_quick_message_after_a_slow_one_is_stored_whole(delay: float) -> None:
+    """Only every other message takes longer than `Limits.step`."""
+
+    async def handle(channel: Channel) -> None:
+        async for number in channel:
+            await channel.send("a")
+            await asyncio.sleep(0.006 if int(str(number)) % 2 else 0.014)
+            await channel.send("b")
+
+    async with processes(handle) as each, drive(each.cluster) as page:
+        assert page.id is not None
+        each.store.delay = delay
+        for number in range(12):
+            await page.send(number)
+        for _ in range(600):
+            await asyncio.sleep(0.001)
+            image = each.store.image(page.id)
+            assert image is not None
+            assert image.partial == 0 or image.handled % 2 == 0, image
+        assert [await page.receive() for _ in range(24)] == ["a", "b"] * 12
