@@ -273,8 +273,8 @@ class Journal:
             self._touched_at = self._driver.loop.time()
             idle = self._driver.now() - session.received_at
             touch = Touch(max(0, round(idle * 1000)), self._store.run)
-        forced, self._forced = self._forced, -1
-        step = session.step(force=forced == session.incoming.delivered, touch=touch)
+        forced, self._forced = self._forced == session.incoming.delivered, -1
+        step = session.step(force=forced, touch=touch)
         if step is None and self._release is not None:
             return Release()
         return step

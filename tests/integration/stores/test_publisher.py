@@ -84,7 +84,7 @@ async def test_messages_reach_members_over_cut_connections(redis_server: RedisSe
 
 
 async def test_store_that_went_back_loses_nothing_silently(tmp_path: Path) -> None:
-    """It restarts with older data. Who has missed what it lost is reset by the next message."""
+    """It restarts with older data. The next message resets the channels that miss what it lost."""
     changed = Waiters()
     current, late = Watched(changed), Watched(changed)
     async with (

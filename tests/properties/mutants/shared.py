@@ -170,7 +170,7 @@ TESTED = [
         "_force",
         name="stream-not-shown",
         rule="what is sent for a message in hand waits until the message is handled",
-        old="self._forced = True",
+        old="self._forced = self._driver.session.incoming.delivered",
         new="pass",
         test=partial(test_streaming.test_first_token_is_shown_soon, "websocket"),
     ),

@@ -114,7 +114,7 @@ class RedisServer:
         self._process.signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Let it go on (SIGCONT)."""
+        """Continue its process (SIGCONT)."""
         self._process.signal(signal.SIGCONT)
 
     async def kill(self) -> None:

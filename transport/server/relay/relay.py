@@ -191,7 +191,7 @@ class Relay:
         """Join the others; try again until that succeeds, as after the disk was full."""
         while not self._has_joined:
             try:
-                if self._stored is not None:
+                if self._stored is not None and not self._following:
                     owner = StoreOwner(self._stored.store, self._registry, self.edge)
                     await self._stored.store.start(owner)
                     owner.started()
@@ -216,8 +216,8 @@ class Relay:
                     log_event(
                         ERROR,
                         "workers_failed",
-                        "this worker cannot find the others, so it serves no client; it tries "
-                        "again until it can",
+                        "this process cannot reach the others, or the store that they share, so it "
+                        "serves no client; it tries again until it can",
                         exc_info=True,
                     )
                 resolve(self._has_tried)
