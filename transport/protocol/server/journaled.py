@@ -75,10 +75,6 @@ class Journaled(Closable):
         """The first number that may have been given to another message before (EPO-2); else 0."""
         return 0 if self.unstored is None else self.unstored.epoch_first
 
-    def _holds_back(self, unstored: Unstored) -> bool:
-        """Whether the handler gets nothing now, though there may be something."""
-        return unstored.holds_back and (unstored.is_paused or bool(self.inbox))
-
     # What is not the handler's own
 
     def offered(self) -> None:

@@ -167,8 +167,9 @@ class Unstored:
         """Record that the handler was given a message: what it sends from now on is for that."""
         self.is_awaited = False
         self._boundary = self._outgoing.last
-        self._offered.clear()
         self._offered_written = 0
+        if self._offered:
+            self._offered.clear()
 
     def offered(self) -> None:
         """Record that the message that was sent last is not the handler's own."""

@@ -71,6 +71,8 @@ class RemoteStore:
         self._flights = Flights(self._journal_line, clock)
         self._calls = Calls(self._calls_line)
         self._lease = Lease(self._calls, self._server, clock, times)
+        self.is_lapsed = self._lease.is_lapsed
+        """See `JournaledStore.is_lapsed`. It is asked for each message."""
         self._owner: Owner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -196,10 +198,6 @@ class RemoteStore:
         # Read after the signs: a store that was lost since has none either.
         self._server.observe(await self._ask(ReadBirth()))
         return not self.in_grace
-
-    def is_lapsed(self) -> bool:
-        """See `JournaledStore.is_lapsed`."""
-        return self._lease.is_lapsed()
 
     async def begin_grace(self) -> None:
         """See `JournaledStore.begin_grace`."""
