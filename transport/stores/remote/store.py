@@ -74,6 +74,8 @@ class RemoteStore:
         self._calls = Calls(self._calls_line)
         self._lease = Lease(self._calls, self._server, clock, times)
         self._silences = Silences(times.look)
+        self.is_lapsed = self._lease.is_lapsed
+        """See `JournaledStore.is_lapsed`. It is asked for each message."""
         self._owner: Owner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -199,10 +201,6 @@ class RemoteStore:
         began = self._clock()
         sign = await self._ask(Look(home))
         return self._silences.remaining(home, sign, began, self._clock())
-
-    def is_lapsed(self) -> bool:
-        """See `JournaledStore.is_lapsed`."""
-        return self._lease.is_lapsed()
 
     async def begin_grace(self) -> None:
         """See `JournaledStore.begin_grace`."""
