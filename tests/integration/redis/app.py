@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+from pathlib import Path
+from secrets import token_hex
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -29,19 +31,34 @@ _record = os.open(
 
 def record(channel: Channel, message: object) -> None:
     """Write it before the handler does anything, so that it is there after a kill."""
-    os.write(_record, f"{channel.id} {json.dumps(message)}\n".encode())
+    os.write(_record, _line(channel, message))
+
+
+def times_given(channel: Channel, message: object) -> int:
+    """Return how often handlers were given a message, in all processes."""
+    given = [record.read_bytes() for record in Path(os.environ["RECORD_TO"]).iterdir()]
+    return b"".join(given).count(_line(channel, message))
+
+
+def _line(channel: Channel, message: object) -> bytes:
+    return f"{channel.id} {json.dumps(message)}\n".encode()
 
 
 async def serve(channel: Channel) -> None:
     """Serve a client."""
-    room = hub.group("room")
-    await room.add(channel)
+    run = token_hex(4)
+    published = 0
     await channel.send({"pid": os.getpid()})
     async for message in channel:
         record(channel, message)
         match message:
-            case {"say": said}:
-                await room.send({"said": said})
+            case {"join": str(name)}:
+                await hub.group(name).add(channel)
+            case {"publish": number, "in": str(name), **then}:
+                published += 1
+                await hub.group(name).send({"published": [channel.id, number, run, published]})
+                if "die" in then and times_given(channel, message) == 1:
+                    os._exit(9)
             case {"die": _}:
                 os._exit(9)
             case {"part": text}:

@@ -15,6 +15,7 @@ import pytest
 from tests.integration.redis.conftest import COUNT_OF_EACH, IS_FULL
 from tests.integration.redis.crew import Crew
 from tests.integration.redis.load import Load, load
+from tests.integration.redis.rooms import Rooms
 from tests.support.browsers.pages import pages
 from tests.support.clients.frame_client import TRANSPORTS
 from tests.support.clients.members import DEADLINE, PACING, Member, members
@@ -61,11 +62,25 @@ async def test_kills_lose_and_double_nothing(workers: Crew) -> None:
         members(workers.url, COUNT_OF_EACH) as crowd,
         pages(workers.url, PAGES) as tabs,
     ):
-        async with load(crowd, tabs) as talk:
+        async with (
+            load(crowd, tabs) as talk,
+            talk.rooms.announcements(workers.redis.url),
+        ):
             kills = await end_workers(workers, talk, crowd, signal.SIGKILL)
         again = workers.given_again()
         talk.tell("killed", workers, kills=kills)
         assert max(again.values(), default=0) <= Limits().unstored * kills
+
+
+async def test_publication_of_a_killed_handler_may_be_doubled(workers: Crew) -> None:
+    """The next handler is given the message again; each member gets both, in one order."""
+    async with members(workers.url, 1) as crowd:
+        rooms = Rooms(crowd)
+        await rooms.join()
+        await rooms.publish(crowd[0], die=True)
+        await rooms.publish(crowd[0])
+        await rooms.until_heard()
+        assert rooms.doubled(workers.given()) == 1
 
 
 async def test_stopped_workers_lose_and_double_nothing(workers: Crew) -> None:
