@@ -3,7 +3,8 @@
 A channel is told in which process its handler runs, and gets what it sends back. Some messages do
 something else: see `serve`. What each handler is given is recorded in a file of its process, in the
 directory ``RECORD_TO``: a line for each message, with the session and the message. The log has all
-events that are not for debugging, each in a line of its own.
+events that are not for debugging, each in a line of its own. A process that finds the file
+``LATER`` is one of a later release.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
+from tests.integration.redis.later_release import become_later
 from tests.support.browsers.member_page import PAGE
 from transport import Channel, Hub, Limits
 from transport.bus.redis_store import RedisStore
@@ -73,6 +75,8 @@ async def page(request: Request) -> Response:
     return HTMLResponse(PAGE)
 
 
+if Path(os.environ["LATER"]).exists():
+    become_later()
 log = logging.getLogger("transport")
 log.setLevel(logging.INFO)
 log.addHandler(logging.StreamHandler())

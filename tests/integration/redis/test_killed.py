@@ -96,18 +96,19 @@ async def test_stopped_workers_lose_and_double_nothing(workers: Crew) -> None:
         assert workers.given_again() == before
 
 
-async def test_rolling_restart_loses_and_doubles_nothing(workers: Crew) -> None:
-    """The server replaces one worker after the other."""
+async def test_rolling_deploy_loses_and_doubles_nothing(workers: Crew) -> None:
+    """The server replaces one worker after the other by one of a later release, and back."""
+    workers.expected |= {"unknown_item"}
     before = workers.given_again()
+    since = len(workers.server.log)
     async with members(workers.url, COUNT_OF_EACH) as crowd:
         async with load(crowd) as talk:
-            await workers.until_ready()
-            old = workers.pids
-            os.kill(workers.server.pid, signal.SIGHUP)
-            await workers.until_replaced(old)
-            await talk.until_answered()
-        talk.tell("rolling restart", workers)
+            for later in (True, False) if IS_FULL else (True,):
+                await workers.deploy(later=later)
+                await talk.until_answered()
+        talk.tell("rolling deploy", workers)
         assert workers.given_again() == before
+    assert workers.count("unknown_item", since) > 0  # that is how an earlier release knows
 
 
 async def test_worker_that_stood_still_does_no_harm(workers: Crew) -> None:
