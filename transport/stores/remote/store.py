@@ -220,13 +220,15 @@ async def _connect(line: Line) -> None:
     """Connect for the first time.
 
     Raises:
-        StoreUnavailable: it did not succeed.
-        RuntimeError: see `Wire.check`.
+        StoreUnavailable: it did not succeed; the text says why.
     """
     try:
         async with asyncio.timeout(line.times.answer):
             wire = await line.connected()
             await wire.check()
-    except (TimeoutError, Unanswered, Unwilling) as error:
+    except Unwilling as error:
         line.failed(error)
-        raise StoreUnavailable(f"the store cannot be reached: {line.reason}") from error
+        raise StoreUnavailable(f"the store cannot be used: {line.reason}") from None
+    except (TimeoutError, Unanswered) as error:
+        line.failed(error)
+        raise StoreUnavailable(f"the store cannot be reached: {line.reason}") from None
