@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.turned_clock import anyio_backend
+from tests.unit.server.topics.test_log_reader import Taker
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Keep
 from transport.protocol.topic_names import DISMISSALS
@@ -129,6 +130,32 @@ async def test_look_is_repeated_until_the_store_answers(monkeypatch: pytest.Monk
         one.topics.leave(DISMISSALS, one.dismissals)
         await asyncio.sleep(10)
         assert one.sessions == {}
+
+
+async def test_claims_at_once_ask_the_store_together() -> None:
+    store = TopicModel(latency=0.01)
+    async with running(store) as one, running(store) as other:
+        await other.dismissals.dismiss("7")
+        store.commands.clear()
+        claims = [one.dismissals.was_dismissed(str(number), 1) for number in range(500)]
+        assert [at for at, was in enumerate(await asyncio.gather(*claims)) if was] == [7]
+        assert store.commands["dismissals"] <= 2
+
+
+async def test_claims_all_the_time_delay_no_topic() -> None:
+    store = TopicModel(latency=0.01)
+
+    async def claim() -> None:
+        while True:
+            await one.dismissals.was_dismissed("ann", 1)
+
+    async with running(store) as one:
+        claiming = [asyncio.create_task(claim()) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(1):
+            await one.topics.join("g/room", Taker(None))
+        for task in claiming:
+            task.cancel()
 
 
 async def test_store_that_is_away_leaves_a_claim_undecided() -> None:
