@@ -79,6 +79,7 @@ class RemoteStore:
         self._owner: Owner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
         self._takeovers = 0
 
     # `JournaledStore`
@@ -90,8 +91,8 @@ class RemoteStore:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has been started, and not been stopped."""
-        return bool(self._tasks)
+        """Whether it is in use, or may be soon: it was not stopped, nor was its event loop."""
+        return not self._is_closed and (self._loop is None or self._loop.is_running())
 
     @property
     def secret(self) -> bytes:
@@ -133,7 +134,7 @@ class RemoteStore:
             ]
             await self._lease.start(owner)
         except BaseException:
-            self.close()
+            self._disconnect()
             raise
         self._tasks.append(asyncio.create_task(self._lease.run()))
 
@@ -152,6 +153,10 @@ class RemoteStore:
 
     def close(self) -> None:
         """See `JournaledStore.close`."""
+        self._is_closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._lease.stop_timers()
             for task in self._tasks:
