@@ -183,6 +183,13 @@ class Journal:
         if self._state is _State.HELD and self._store.is_lapsed():
             self.doubt()
 
+    def lost(self) -> None:
+        """Learn that the store has lost data: see whether it still has this session."""
+        self.check_lease()
+        if self._state is _State.DOUBTFUL:
+            self._must_heal = True  # another may have had the session, of which nothing is left
+        self.prove()
+
     def prove(self) -> None:
         """Show by a write of its own that this process still has the session."""
         if self._state is not _State.OVER:
@@ -273,9 +280,7 @@ class Journal:
         touch = None
         if self._must_prove:
             self._must_prove = False
-            self._touched_at = self._driver.loop.time()
-            idle = self._driver.now() - session.received_at
-            touch = Touch(max(0, round(idle * 1000)), self._store.run)
+            touch = Touch(self._idle(), self._store.run)
         forced, self._forced = self._forced == session.incoming.delivered, -1
         step = session.step(force=forced, touch=touch)
         if step is None and self._release is not None:
@@ -284,13 +289,20 @@ class Journal:
 
     def _heal(self) -> Heal:
         """Return the session as it is; also one that has ended, of which the rest is gone."""
-        self._must_heal = False
-        self._must_prove = True  # a touch follows: only that tells when the client was seen last
+        self._must_heal = self._must_prove = False
         session = self._driver.session
         image = replace(self._image, version=self._version + 1, run=self._store.run)
         if session.ending is not None:
-            return Heal(ended(image, encode_tombstone(session.tombstone()), image.version))
-        return Heal(session.image(image))
+            image = ended(image, encode_tombstone(session.tombstone()), image.version)
+            return Heal(image, self._idle())
+        if self._state is _State.DOUBTFUL:
+            session.diverge()
+        return Heal(session.image(image), self._idle())
+
+    def _idle(self) -> int:
+        """Return for how many milliseconds the client has sent no frame; the store is told now."""
+        self._touched_at = self._driver.loop.time()
+        return max(0, round((self._driver.now() - self._driver.session.received_at) * 1000))
 
     def written(self, write: Write, outcome: Outcome) -> None:
         """See `Source.written`."""
@@ -298,6 +310,7 @@ class Journal:
         self.is_busy = False
         if self._state is _State.OVER:
             return
+        self.check_lease()  # what was answered before the lease has ended, perhaps, proves nothing
         match outcome:
             case None if self._state is _State.DOUBTFUL and write.version < self._proves_from:
                 self._must_heal = True  # the store may have been replaced since it answered
