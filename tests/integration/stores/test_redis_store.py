@@ -203,16 +203,6 @@ async def test_client_of_the_user_gives_its_settings(redis_server: RedisServer) 
     assert await stored(redis_server) == ["hello"]
 
 
-async def test_eviction_is_refused_at_the_start(tmp_path: Path) -> None:
-    async with running_redis(tmp_path, {"maxmemory-policy": "allkeys-lru"}) as server:
-        with pytest.raises(RuntimeError, match="set maxmemory-policy to noeviction"):
-            async with running(server.url):
-                pass
-    with pytest.raises(StoreUnavailable, match="cannot be reached"):
-        async with running(server.url):
-            pass
-
-
 async def test_second_hub_of_the_same_name_is_refused(redis_server: RedisServer) -> None:
     shared = RedisStore(redis_server.url)
     process = JournaledProcess(store_of(shared, "chat"))
@@ -289,7 +279,7 @@ async def test_names_and_prefix_may_hold_any_character(redis_server: RedisServer
 
 
 def test_what_is_no_redis_is_refused() -> None:
-    with pytest.raises(ValueError, match="schemes"):
+    with pytest.raises(ValueError, match="not the URL of a Redis"):
         RedisStore("http://localhost")
     with pytest.raises(TypeError, match="and not int"):
         RedisStore(6379)  # type: ignore[arg-type]

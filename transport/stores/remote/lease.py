@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 from transport.errors import StoreUnavailable
 from transport.stores.journaled import Owner
@@ -24,10 +25,10 @@ from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 _SUSPENDED = "this process was stopped, or a handler blocks its event loop"
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
-
-def read_clock() -> float:
-    """Return seconds of a clock that goes on while the process or its machine is suspended."""
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
+read_clock: Callable[[], float] = (
+    time.monotonic if _CLOCK is None else partial(time.clock_gettime, _CLOCK)
+)
+"""Returns seconds of a clock that goes on while the process or its machine is suspended."""
 
 
 class Lease:

@@ -205,7 +205,7 @@ class Wire(Protocol):
         """Check how the server is set up; called once, over a new connection.
 
         Raises:
-            RuntimeError: it must not be used; the message says what to do.
+            Unwilling: it must not be used; the text says why, and what to do.
         """
         ...
 
