@@ -31,7 +31,7 @@ from msgspec.structs import replace
 from transport.protocol.codec import Payload
 
 MAX_WRITERS = 64
-"""Writers that are kept however old they are. More of them are kept as long as they are active."""
+"""Each time a topic has so many more of them, those that are old are forgotten."""
 
 WRITER_LIFE = 60_000_000
 """Microseconds after which one of too many writers is forgotten: far more than any retry takes."""
@@ -154,7 +154,7 @@ def publish(
         publication.payload,
     )
     writers = log.writers
-    if writer not in writers and len(writers) >= MAX_WRITERS:
+    if writer not in writers and len(writers) % MAX_WRITERS == 0:
         writers = {name: each for name, each in writers.items() if now - each[1] <= WRITER_LIFE}
     entries = [*log.entries, entry]
     size = log.size + entry_size(entry)
