@@ -20,21 +20,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from transport.protocol.topic_log import Entry, Reading, Taking, judge
+from transport.server.topics.copies import Copies
+from transport.server.topics.losses import Losses
 
 MAX_RECENT = 1000
 """Entries that are kept while a read is under way. After more, it is read once again."""
 
-MAX_WRITERS = 64
-"""Writers of which the last publication is remembered, so that a copy of it can be told."""
-
 MAX_NUMBER = 2**53 - 1
 """No entry has a higher number: scripts of a store count in floating point."""
-
-MAX_UNPROVEN = 64
-"""Gaps between two reads of which the beginning is remembered."""
-
-MAX_COPIES = 64
-"""Entries that are remembered as copies of earlier ones, for members that come later."""
 
 
 class Member(Protocol):
@@ -130,11 +123,9 @@ class LogReader:
         "_followers",
         "_is_checked",
         "_is_subscribed",
-        "_lost",
+        "_losses",
         "_position",
         "_reading",
-        "_serials",
-        "_unproven",
         "is_live",
         "newest",
     )
@@ -148,18 +139,12 @@ class LogReader:
         """Whether the store was asked, since the subscription began, what its last entry is."""
         self._position = 0
         """The cursor of a member that comes now."""
-        self._unproven: list[int] = []
-        """Numbers of entries that the log may have lost: those that came next did not follow."""
-        self._lost = 0
-        """The highest number that this process knows and the store has lost, or dropped as old."""
         self._followers: dict[Member, Follower] = {}
         self._behind: dict[Follower, None] = {}
         """In the order in which they fell behind."""
         self._reading: _Read | None = None
-        self._serials: dict[str, tuple[int, int]] = {}
-        """Of each writer the highest serial, and the number under which it came first."""
-        self._copies: dict[int, int] = {}
-        """Numbers of copies, each with one from which on a member has the original."""
+        self._losses = Losses()
+        self._copies = Copies()
 
     def __len__(self) -> int:
         """Return how many members there are."""
@@ -198,7 +183,7 @@ class LogReader:
             member: it is reset at once if it has missed an entry.
             has_taken: False if the cursor is the time since when it is a member.
         """
-        if member.cursor < self._lost:
+        if member.cursor < self._losses.lost:
             member.reset()
             return
         follower = self._followers[member] = Follower(member, has_taken)
@@ -284,9 +269,9 @@ class LogReader:
         if read is None:
             return  # of a subscription that has ended
         is_whole = not reading.has_more
-        if is_whole and reading.last < read.newest:
-            self._lost = max(self._lost, read.newest)
-        self._prove(read.after, reading)
+        if is_whole:
+            self._losses.ends(reading, read.newest)
+        self._losses.prove(read.after, reading)
         behind = [each for each in read.followers if each in self._behind]
         for entry in reading.entries:
             self._take(entry)
@@ -309,7 +294,7 @@ class LogReader:
         for follower in behind:
             if follower not in self._behind:
                 continue
-            if follower.member.cursor < self._lost:
+            if follower.member.cursor < self._losses.lost:
                 self._reset(follower)
             elif read.arrived is not None:
                 del self._behind[follower]
@@ -321,19 +306,10 @@ class LogReader:
         """Offer an entry of the store to a member that was behind."""
         if follower.joined is not None:
             return
-        if follower.member.cursor < max(self._lost, entry.lowest_cursor):
+        if follower.member.cursor < max(self._losses.lost, entry.lowest_cursor):
             self._reset(follower)  # what it misses is not in the store
         else:
             self._offer(follower, entry)
-
-    def _prove(self, after: int, reading: Reading) -> None:
-        """Find out which of the entries that were known before a gap the log has lost."""
-        last = after
-        for entry in reading.entries if self._unproven else ():
-            lost = [each for each in self._unproven if entry.before < each < entry.number]
-            self._lost = max([self._lost, *lost])
-            last = entry.number
-        self._unproven = [each for each in self._unproven if not after <= each <= last]
 
     # Entries
 
@@ -341,30 +317,14 @@ class LogReader:
         """Give an entry that is new to this process to the members that are current."""
         if entry.number <= self.newest:
             return
-        if entry.before < self.newest:
-            self._lost = self.newest
-        elif entry.before > self.newest > 0:
-            self._unproven = [*self._unproven[-MAX_UNPROVEN:], self.newest]
-        self._compare(entry)
+        self._losses.entered(entry, self.newest)
+        self._copies.note(entry)
         behind = self._behind
         for follower in list(self._followers.values()):
             if follower not in behind:
                 self._offer(follower, entry)
         self.newest = entry.number
         self._position = max(self._position, entry.number)
-
-    def _compare(self, entry: Entry) -> None:
-        """Remember the publication. Note whether it is a copy of an earlier entry."""
-        highest, number = self._serials.pop(entry.writer, (0, 0))
-        if entry.serial <= highest:
-            self._copies[entry.number] = number
-            if len(self._copies) > MAX_COPIES:
-                del self._copies[next(iter(self._copies))]
-        else:
-            highest, number = entry.serial, entry.number
-        self._serials[entry.writer] = highest, number
-        if len(self._serials) > MAX_WRITERS:
-            del self._serials[next(iter(self._serials))]
 
     def _offer(self, follower: Follower, entry: Entry) -> None:
         """Give an entry to a member, or note what it is to it."""
@@ -376,7 +336,9 @@ class LogReader:
             return
         if taking is Taking.BEHIND:
             self._fall_behind(follower)
-        elif (entry.exclude and entry.exclude == member.id) or self._is_copy(entry, member.cursor):
+        elif (entry.exclude and entry.exclude == member.id) or self._copies.has(
+            entry, member.cursor
+        ):
             member.skip(entry.number)
         elif taking is Taking.DOUBTFUL:
             self._reset(follower)
@@ -385,9 +347,10 @@ class LogReader:
         else:
             self.leave(member)
 
-    def _is_copy(self, entry: Entry, cursor: int) -> bool:
-        original = self._copies.get(entry.number)
-        return original is not None and cursor >= original
+    def _is_skipped(self, entry: Entry, member: Member) -> bool:
+        """Return whether a member does not get an entry that is its next one."""
+        is_excluded = entry.exclude != "" and entry.exclude == member.id
+        return is_excluded or self._copies.has(entry, member.cursor)
 
 
 def _nothing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from transport.protocol.topic_log import Entry, Keep, Publication, TopicLog, publish, read
-from transport.server.topics import log_reader
+from transport.server.topics import copies, log_reader, losses
 from transport.server.topics.log_reader import MAX_NUMBER, LogReader
 
 
@@ -412,8 +412,8 @@ def test_what_is_remembered_is_bounded() -> None:
         bench.publish("b", arrives=False)
         bench.publish("c")
     reader = bench.reader
-    assert len(reader._serials) <= log_reader.MAX_WRITERS
-    assert len(reader._copies) <= log_reader.MAX_COPIES
-    assert len(reader._unproven) <= log_reader.MAX_UNPROVEN + 1
+    assert len(reader._copies._serials) <= copies.MAX_WRITERS
+    assert len(reader._copies._copies) <= copies.MAX_COPIES
+    assert len(reader._losses._unproven) <= losses.MAX_UNPROVEN + 1
     bench.read()
-    assert reader._unproven == []
+    assert reader._losses._unproven == []
