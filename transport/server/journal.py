@@ -72,6 +72,7 @@ class Journal:
         "_forced",
         "_healing",
         "_image",
+        "_may_differ",
         "_must_heal",
         "_must_prove",
         "_on_lost",
@@ -111,6 +112,8 @@ class Journal:
         self._under_way: Write | None = None
         self.is_busy = False
         self._must_heal = False
+        self._may_differ = False
+        """Whether the store may have lost what another home has written while this one lapsed."""
         self._must_prove = False
         self._forced = -1
         """The message in the handler's hand for which the next step is forced."""
@@ -187,7 +190,7 @@ class Journal:
         """Learn that the store has lost data: see whether it still has this session."""
         self.check_lease()
         if self._state is _State.DOUBTFUL:
-            self._must_heal = True  # another may have had the session, of which nothing is left
+            self._must_heal = self._may_differ = True
         self.prove()
 
     def prove(self) -> None:
@@ -295,7 +298,8 @@ class Journal:
         if session.ending is not None:
             image = ended(image, encode_tombstone(session.tombstone()), image.version)
             return Heal(image, self._idle())
-        if self._state is _State.DOUBTFUL:
+        if self._may_differ:
+            self._may_differ = False
             session.diverge()
         return Heal(session.image(image), self._idle())
 
@@ -327,6 +331,7 @@ class Journal:
             case Refusal.GONE | Refusal.BEHIND:
                 self._must_heal = True
                 if self._state is _State.DOUBTFUL:
+                    self._may_differ = True
                     self._write_after_grace(begins=True)
                     return
             case Failed(text):
