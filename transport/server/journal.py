@@ -27,7 +27,6 @@ from transport.protocol.journal import (
     Step,
     Touch,
     Write,
-    ended,
 )
 from transport.protocol.server.tombstone import encode_tombstone
 from transport.server.driver import SessionDriver
@@ -294,13 +293,10 @@ class Journal:
         """Return the session as it is; also one that has ended, of which the rest is gone."""
         self._must_heal = self._must_prove = False
         session = self._driver.session
-        image = replace(self._image, version=self._version + 1, run=self._store.run)
-        if session.ending is not None:
-            image = ended(image, encode_tombstone(session.tombstone()), image.version)
-            return Heal(image, self._idle())
         if self._may_differ:
             self._may_differ = False
             session.diverge()
+        image = replace(self._image, version=self._version + 1, run=self._store.run)
         return Heal(session.image(image), self._idle())
 
     def _idle(self) -> int:

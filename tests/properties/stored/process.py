@@ -57,6 +57,7 @@ class Process:
         is_dead: whether it was killed, or has shut down.
         session: the session, if it is its home.
         fence: that of the session.
+        version: that of the last write.
         handler: its handler, if it is.
     """
 
@@ -65,7 +66,7 @@ class Process:
         self.is_running = True
         self.is_dead = False
         self.session: ServerSession | None = None
-        self.fence = 0
+        self.fence = self.version = 0
         self.handler: Handler | None = None
         self.world = world
         self._store = world.store
@@ -78,7 +79,6 @@ class Process:
         self._claim: Claim | None = None
         self._claimed_at = 0.0
         self._image: Image
-        self._version = 0
         self._write: Write | None = None
         """The write that is under way."""
         self._sent_at = 0.0
@@ -138,7 +138,7 @@ class Process:
         if self.is_lapsed and self.session is not None and not self._has_lapsed:
             self._has_lapsed = self.session.paused = True
             # What the store has answered before it has gone back, perhaps, is void.
-            self._proves_from = self._version + 1
+            self._proves_from = self.version + 1
 
     def _renew(self) -> None:
         store, now = self._store, self.world.now
@@ -172,13 +172,13 @@ class Process:
             return
         change = self._change(session)
         if change is not None:
-            self._version += 1
+            self.version += 1
             if isinstance(change, Heal):
                 image = replace(
-                    change.image, home=self.name, fence=self._image.fence, version=self._version
+                    change.image, home=self.name, fence=self._image.fence, version=self.version
                 )
                 change = Heal(image, change.idle)
-            self._write = Write(self.name, self._image.fence, self._version, change)
+            self._write = Write(self.name, self._image.fence, self.version, change)
             self._send(self._write)
 
     def _send(self, write: Write) -> None:
@@ -192,7 +192,7 @@ class Process:
         if session.ending is not None and not self._must_heal:
             return End(encode_tombstone(session.tombstone()))
         if self._must_heal:
-            if self._has_lapsed and session.ending is None:
+            if self._has_lapsed:
                 session.diverge()
             return Heal(replace(session.image(self._image), run=self._run), idle=0)
         if self._has_lapsed or self._must_touch or self.world.now >= self._touched_at + TOUCH:
@@ -274,7 +274,7 @@ class Process:
 
     def hold(self, image: Image, session: ServerSession) -> None:
         """Become the home of a session."""
-        self._image, self.session, self._version = image, session, image.version
+        self._image, self.session, self.version = image, session, image.version
         self.fence, self.handler = image.fence, Handler(self, session, image)
         self._must_heal = self._must_touch = False
 

@@ -152,9 +152,11 @@ class World:
             self._may_close = True
 
     def proven(self, process: Process) -> None:
-        """Note that a home has proven that the store has everything of it; and whether a later one
-        is gone, of which the store has lost all."""
-        self._is_lost = False
+        """Note that a home has proven that the store has everything of it, unless that has lost it
+        since; and whether a later home is gone, of which the store has lost all."""
+        image = self.store.image
+        if image is not None and image.home == process.name and image.version == process.version:
+            self._is_lost = False
         if process.fence < max(each.fence for each in self._next):
             self._is_lossy = True
 

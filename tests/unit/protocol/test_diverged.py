@@ -8,11 +8,18 @@ from msgspec.structs import replace
 from tests.unit.protocol.server_core import LIMITS, attached, opening
 from tests.unit.protocol.store_core import code_of, image, receive, restored, store, written
 from transport import codes
-from transport.protocol.frames import Ack, Close, ResetReason, reset_without_marks
+from transport.protocol.frames import (
+    MAX_NUMBER,
+    Ack,
+    Close,
+    ResetReason,
+    reset_without_marks,
+)
 from transport.protocol.journal import Image
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.opening import Attach, Found, Replace, Resumption, resume
 from transport.protocol.server.session import ServerSession
+from transport.protocol.server.tombstone import decode_close, decode_tombstone
 
 IMAGE = image(last=5, acked=5, handled=3, epoch="run-1.b")
 
@@ -106,12 +113,64 @@ def test_connection_ends_before_something_new(session: ServerSession, page: Atta
     assert any("six" in frame for frame in written(session, again))
 
 
+def test_connection_ends_before_it_is_told_of_an_end(
+    session: ServerSession, page: Attachment
+) -> None:
+    """Its client may know that more was handled than this home does."""
+    session.diverge()
+    session.reset(ResetReason.SHUTDOWN)
+    session.show_end()
+    assert code_of(page) is codes.RESTART
+
+
 def test_messages_before_a_close_are_kept(session: ServerSession, page: Attachment) -> None:
     """Nobody is left to send them again."""
     receive(session, page, "4", "5")
     session.receive(page, Close(ack=5, code=1000, reason="", last=5, by="app"), 0.0)
     heal(session)
     assert [session.receive_nowait(), session.receive_nowait()] == ["4", "5"]
+
+
+def test_close_tells_what_may_have_been_handed_out(
+    session: ServerSession, page: Attachment
+) -> None:
+    """CLS-3: also if the session was closed, or has ended, before."""
+    session.send('"six"')
+    store(session)
+    session.close(4000, "", "app", 0.0)
+    assert session.closing is not None
+    assert session.closing.in_hand == 3 + LIMITS.unstored
+    healed = heal(session)
+    known = 3 + LIMITS.window_messages
+    assert decode_close(healed.closing).in_hand == known
+    assert code_of(page) is codes.RESTART
+    again = attached(session, 3, received=5)
+    assert session.downlink.close == decode_close(healed.closing)
+    session.receive(again, Ack(ack=6), 0.0)
+    tombstone = decode_tombstone(heal(session).tombstone)
+    assert tombstone.ending.close is not None
+    assert tombstone.ending.close.in_hand == known
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_tombstone_knows_no_fate_of_what_follows_what_is_lost(
+    session: ServerSession, page: Attachment, *, closes: bool
+) -> None:
+    """RES-2, CLS-3: another home has told its client that more is handled."""
+    if closes:
+        session.close(4000, "", "app", 0.0)
+    else:
+        session.reset(ResetReason.SHUTDOWN)
+    tombstone = session.tombstone()
+    for retained, is_known in ((4, True), (5, False)):
+        frame = replace(opening(4, received=5), session="s1.t", first_retained=retained)
+        answer = tombstone.answer(frame)
+        known: int | None
+        if isinstance(answer, Close):
+            known = 3 + LIMITS.unstored if is_known else MAX_NUMBER
+        else:
+            known = tombstone.in_hand if is_known else None
+        assert answer.in_hand == known
 
 
 def test_fate_of_what_the_other_home_may_have_given_is_unknown(

@@ -16,8 +16,6 @@ Pure: the caller passes the time.
 
 from __future__ import annotations
 
-from transport import codes
-from transport.protocol.frames import Drain
 from transport.protocol.journal import Image, Step, Touch, ended
 from transport.protocol.server.closing import Closable
 from transport.protocol.server.tombstone import decode_close, encode_tombstone
@@ -172,24 +170,19 @@ class Journaled(Closable):
         """Go on, though another home may have had the session and the store has lost what it wrote.
 
         Called before `image`. Clients of that home are told so when they open the session (EPO-2),
-        so nothing new is written on connections of before. What this handler was not given yet,
+        so nothing new is told on connections of before. What this handler was not given yet,
         that one may have handled: so clients are asked to send it again (OPN-12); but not if they
         have closed the session, as nobody is left then to do so.
         """
         assert self.unstored is not None, "no store keeps this session"
         incoming = self.incoming
-        self.unstored.diverge(incoming.handled + self.limits.window_messages)
+        floor = incoming.handled + self.limits.window_messages
+        self.unstored.diverge(floor)
+        self._widen_close(floor)
         if self.inbox and self.peer_close is None:
             self.inbox.clear()
             incoming.received = incoming.delivered
-            self._end_stale(self.unstored)
-
-    def _end_stale(self, unstored: Unstored) -> None:
-        """Let the clients open the session again whose connections are older than `diverge`."""
-        for attachment in unstored.stale:
-            if attachment in self.attachments.live:
-                self.attachments.end(attachment, codes.RESTART, Drain(retry_in=0.0))
-        unstored.stale = ()
+            self._end_stale()
 
     def healed(self, image: Image) -> None:
         """Show what an image contains: the store has it."""
@@ -200,8 +193,8 @@ class Journaled(Closable):
 
     def _show(self, last: int, handled: int, holder: str, closing: bytes) -> None:
         assert self.unstored is not None, "no store keeps this session"
-        if self.unstored.stale and last > self.outgoing.shown:
-            self._end_stale(self.unstored)
+        if self.unstored.stale and (last > self.outgoing.shown or closing):
+            self._end_stale()
         self.unstored.stored(last, handled, holder)
         if closing:
             self.downlink.close = self.closing

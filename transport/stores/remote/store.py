@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, TypeVar
@@ -188,7 +188,7 @@ class RemoteStore:
         self, session_id: str, home: str, fence: int
     ) -> Image | ClaimRefusal | Literal[Grace.GRACE]:
         """See `JournaledStore.claim`."""
-        name = secrets.token_hex(NAME_BYTES)
+        name = os.urandom(NAME_BYTES).hex()
         answer = await self._ask(Take(session_id, home, fence, name))
         if isinstance(answer, Image):
             self._takeovers += 1
