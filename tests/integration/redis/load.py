@@ -20,8 +20,10 @@ from tests.support.browsers.chromium import Tab
 from tests.support.clients.members import DEADLINE, Member
 from tests.support.figures import tell
 
-PAUSE = 1.0 if IS_FULL else 0.1
-"""Seconds, at most, between an answer and the next messages of a member."""
+PAUSE = 4.0 if IS_FULL else 0.1
+"""Seconds, at most, between an answer and the next messages of a member.
+
+In the full form two cores are half busy: the gaps of a machine that cannot keep up say nothing."""
 BURSTS = (1, 1, 1, 2, 4, 24)
 """Messages that are sent before the first is answered: sometimes more than ``limits.unstored``."""
 
@@ -93,7 +95,7 @@ async def load(crowd: Sequence[Member], tabs: Sequence[Tab] = ()) -> AsyncIterat
     """Let members talk while the block runs, also those in pages; after it, all has come back."""
     one = Load(crowd)
     for page in tabs:
-        await page.run("() => begin()")
+        await page.run("(pause) => begin(pause)", 1000 * PAUSE)
     async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
         for member in crowd:
             group.create_task(one.talk(member))

@@ -24,6 +24,7 @@ from transport.stores.remote.flights import Flights
 from transport.stores.remote.lease import Lease, read_clock
 from transport.stores.remote.line import Line
 from transport.stores.remote.server import Server
+from transport.stores.remote.silences import Silences
 from transport.stores.remote.times import Times
 from transport.stores.remote.wire import (
     Begin,
@@ -63,6 +64,7 @@ class RemoteStore:
         times: Times = Times(),
     ) -> None:
         self._times = times
+        self._clock = clock
         self._name = name
         self._server = Server(clock, self._lost, secret, times)
         self._journal_line = Line(journal, self._server.greeted, times)
@@ -73,6 +75,7 @@ class RemoteStore:
         self._lease = Lease(self._calls, self._server, clock, times)
         self.is_lapsed = self._lease.is_lapsed
         """See `JournaledStore.is_lapsed`. It is asked for each message."""
+        self._silences = Silences(times.look)
         self._owner: Owner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -185,19 +188,19 @@ class RemoteStore:
         """See `JournaledStore.is_dead`."""
         if home == self.name:
             return False
-        sign = await self._ask(Look(home))
-        if sign.lease is not None and not sign.is_subscribed:
-            before = sign
-            await asyncio.sleep(self._times.look)
-            sign = await self._ask(Look(home))
-            is_silent = not sign.is_subscribed and sign.lease == before.lease
-        else:
-            is_silent = False
-        if sign.lease is not None and not is_silent:
+        while remaining := await self._look(home):  # noqa: ASYNC110 - nothing announces a death
+            await asyncio.sleep(remaining)
+        if remaining is None:
             return False
         # Read after the signs: a store that was lost since has none either.
         self._server.observe(await self._ask(ReadBirth()))
         return not self.in_grace
+
+    async def _look(self, home: str) -> float | None:
+        """See `Silences.remaining`."""
+        began = self._clock()
+        sign = await self._ask(Look(home))
+        return self._silences.remaining(home, sign, began, self._clock())
 
     async def begin_grace(self) -> None:
         """See `JournaledStore.begin_grace`."""
