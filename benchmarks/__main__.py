@@ -130,8 +130,8 @@ def _all_cases(group: str, options: Options) -> Iterator[Case]:
                 for connections, depth in ((1, 1), (64, 16)):
                     stored = StoredEcho(connections, depth, SMALL, seconds)
                     yield Case(stored, WEBSOCKET, (OURS, STORED, STORED_RELAYED))
-                group = StoredFanOut(1000, 1, seconds, pause=0.05)
-                yield Case(group, WEBSOCKET, (OURS, STORED, STORED_SPREAD))
+                lobby = StoredFanOut(1000, 1, seconds, pause=0.05)
+                yield Case(lobby, WEBSOCKET, (OURS, STORED, STORED_SPREAD))
         case _:
             raise ValueError(group)
 
