@@ -73,12 +73,13 @@ class RemoteStore:
         self._flights = Flights(self._journal_line, clock)
         self._calls = Calls(self._calls_line)
         self._lease = Lease(self._calls, self._server, clock, times)
+        self._silences = Silences(times.look)
         self.is_lapsed = self._lease.is_lapsed
         """See `JournaledStore.is_lapsed`. It is asked for each message."""
-        self._silences = Silences(times.look)
         self._owner: Owner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
         self._takeovers = 0
 
     # `JournaledStore`
@@ -90,8 +91,8 @@ class RemoteStore:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has been started, and not been stopped."""
-        return bool(self._tasks)
+        """Whether it is in use, or may be soon: it was not stopped, nor was its event loop."""
+        return not self._is_closed and (self._loop is None or self._loop.is_running())
 
     @property
     def secret(self) -> bytes:
@@ -133,7 +134,7 @@ class RemoteStore:
             ]
             await self._lease.start(owner)
         except BaseException:
-            self.close()
+            self._disconnect()
             raise
         self._tasks.append(asyncio.create_task(self._lease.run()))
 
@@ -152,6 +153,10 @@ class RemoteStore:
 
     def close(self) -> None:
         """See `JournaledStore.close`."""
+        self._is_closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._lease.stop_timers()
             for task in self._tasks:
@@ -220,13 +225,15 @@ async def _connect(line: Line) -> None:
     """Connect for the first time.
 
     Raises:
-        StoreUnavailable: it did not succeed.
-        RuntimeError: see `Wire.check`.
+        StoreUnavailable: it did not succeed; the text says why.
     """
     try:
         async with asyncio.timeout(line.times.answer):
             wire = await line.connected()
             await wire.check()
-    except (TimeoutError, Unanswered, Unwilling) as error:
+    except Unwilling as error:
         line.failed(error)
-        raise StoreUnavailable(f"the store cannot be reached: {line.reason}") from error
+        raise StoreUnavailable(f"the store cannot be used: {line.reason}") from None
+    except (TimeoutError, Unanswered) as error:
+        line.failed(error)
+        raise StoreUnavailable(f"the store cannot be reached: {line.reason}") from None
