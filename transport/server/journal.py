@@ -143,7 +143,7 @@ class Journal:
         ):
             self.is_busy = True
             self._store.wrote(self)
-        elif session.has_partial and self._partial_timer is None:
+        elif self._partial_timer is None and session.has_partial:
             delay, number = session.limits.step, session.incoming.delivered
             self._partial_timer = self._driver.loop.call_later(delay, self._took_long, number)
 
