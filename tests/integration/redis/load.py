@@ -21,8 +21,10 @@ from tests.support.browsers.chromium import Tab
 from tests.support.clients.members import DEADLINE, Member
 from tests.support.figures import tell
 
-PAUSE = 1.0 if IS_FULL else 0.1
-"""Seconds, at most, between an answer and the next messages of a member."""
+PAUSE = 4.0 if IS_FULL else 0.1
+"""Seconds, at most, between an answer and the next messages of a member.
+
+In the full form two cores are half busy: the gaps of a machine that cannot keep up say nothing."""
 BURSTS = (1, 1, 1, 2, 4, 24)
 """Messages that are sent before the first is answered: sometimes more than ``limits.unstored``."""
 PUBLISHES = 0.2
@@ -111,7 +113,7 @@ async def load(
     one = Load(crowd, tabs, publishes)
     await one.rooms.join()
     for page in tabs:
-        await page.run("() => begin()")
+        await page.run("(pause) => begin(pause)", 1000 * PAUSE)
     async with asyncio.timeout(None) as limit, asyncio.TaskGroup() as group:
         for member in crowd:
             group.create_task(one.talk(member))

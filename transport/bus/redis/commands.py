@@ -11,7 +11,8 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ReadOnlyError, ResponseError
 
 from transport.bus.redis.connections import ANSWER_WITHIN, Reconnecting, until_one_ends
-from transport.stores.redis.connections import Connections, text_of
+from transport.stores.redis.connections import Connections
+from transport.stores.redis.faults import explain_error
 from transport.telemetry.log import ERROR, log_event
 
 SILENT_TICKS = 3
@@ -31,9 +32,13 @@ class Commands:
     Args:
         connections: makes the connection.
         on_connected: called after each connection but the first.
+
+    Attributes:
+        logs_refusals: whether what Redis refuses is logged. May be set.
     """
 
     def __init__(self, connections: Connections, on_connected: Callable[[], None]) -> None:
+        self.logs_refusals = False
         self._line = Reconnecting(connections, self._serve, lambda error: None)
         self._on_connected = on_connected
         self._has_connected = False
@@ -112,15 +117,14 @@ class Commands:
 
     def _log_refusal(self, error: ResponseError) -> None:
         """Log what Redis refuses, each kind once."""
-        text = text_of(error)
+        text = explain_error(error)
         kind = text.partition(" ")[0]
-        if kind not in self._refusals:
+        if self.logs_refusals and kind not in self._refusals:
             self._refusals.add(kind)
             log_event(
                 ERROR,
                 "redis_refused",
-                "Redis refuses what this process needs to reach the others: correct its ACL or "
-                "its configuration",
+                "Redis refuses what this process needs to reach the others",
                 error=text,
             )
 

@@ -9,7 +9,7 @@ from transport import codes
 from transport.bus.calls import Calls
 from transport.bus.interface import Bus, Pipe
 from transport.bus.items import CallItem, Item, LinkItem, TopicItem
-from transport.errors import ProtocolError
+from transport.errors import ProtocolError, StoreUnavailable
 from transport.limits import Limits
 from transport.protocol.codec import Payload
 from transport.server.authentication import Authenticator
@@ -97,6 +97,8 @@ class Relay:
         self._inheritance: Inheritance | None = None
         loop = asyncio.get_running_loop()
         self._has_joined = False
+        self._reason = ""
+        """Why it has not."""
         self._following: list[asyncio.Task[None]] = []
         self._has_tried = loop.create_future()
         self._joining = loop.create_task(self._join())
@@ -149,7 +151,7 @@ class Relay:
         """Return what asks the other processes, once they are known.
 
         Raises:
-            RuntimeError: they cannot be found.
+            StoreUnavailable, RuntimeError: they cannot be found.
         """
         await self._until_joined()
         return self._queries
@@ -211,28 +213,45 @@ class Relay:
                     pid=os.getpid(),
                     others=len(self._bus.peers),
                 )
-            except Exception:  # noqa: BLE001 - logged with its traceback; tried again
-                if not self._has_tried.done():
-                    log_event(
-                        ERROR,
-                        "workers_failed",
-                        "this process cannot reach the others, or the store that they share, so it "
-                        "serves no client; it tries again until it can",
-                        exc_info=True,
-                    )
+            except Exception as error:  # noqa: BLE001 - logged; tried again
+                self._log_failure(error)
                 resolve(self._has_tried)
                 await asyncio.sleep(JOIN_INTERVAL)
         resolve(self._has_tried)
+
+    def _log_failure(self, error: Exception) -> None:
+        """Log why this process has not joined the others, unless that is what it was before."""
+        reason, self._reason = self._reason, str(error) or type(error).__name__
+        if self._reason == reason:
+            return
+        if isinstance(error, StoreUnavailable):
+            log_event(
+                ERROR,
+                "store_unusable",
+                f"{error}. This process serves no client before it can use the store, and keeps "
+                "trying",
+            )
+        else:
+            log_event(
+                ERROR,
+                "workers_failed",
+                "this process cannot reach the others, so it serves no client; it tries again "
+                "until it can",
+                exc_info=error,
+            )
 
     async def _until_joined(self) -> None:
         """Wait until the others are known.
 
         Raises:
+            StoreUnavailable: the store that they share cannot be used.
             RuntimeError: they cannot be found, or this process stops.
         """
         if not self._has_tried.done():
             await asyncio.wait([self._has_tried])
         if not self._has_joined:
+            if self._stored is not None and self._reason:
+                raise StoreUnavailable(self._reason)
             raise RuntimeError(
                 "this worker is stopping, or cannot find the others: see its log for workers_failed"
             )
@@ -245,10 +264,11 @@ class Relay:
         """
         try:
             await self._until_joined()
-        except RuntimeError:
+        except (StoreUnavailable, RuntimeError):
             raise ProtocolError(
                 codes.UNAVAILABLE,
-                "this process of the server is stopping, or cannot find the others: see its log",
+                "this process of the server is stopping, or cannot reach the others, or the store "
+                "that they share: see its log",
                 retry_in=self._limits.drain_window,
             ) from None
 
@@ -256,10 +276,10 @@ class Relay:
 
     def received(self, pipe: Pipe, item: Item) -> None:
         """See `Receiver.received`."""
-        if isinstance(item, CallItem):
-            self._calls.received(pipe, item)
-        elif isinstance(item, LinkItem):
+        if isinstance(item, LinkItem):  # first, as most are
             self._side(pipe).received(pipe, item)
+        elif isinstance(item, CallItem):
+            self._calls.received(pipe, item)
         elif isinstance(item, TopicItem) and self._topics is not None:
             self._topics.received(pipe, item)
 
