@@ -18,7 +18,7 @@ from transport.stores.journaled import TOUCH, Failed, Grace, Located, Outcome
 from transport.stores.names import shorten
 from transport.stores.redis.calls import Caller, read_claimed, read_located, read_opened
 from transport.stores.redis.commands import pack
-from transport.stores.redis.connections import BROKEN, Connections, abort
+from transport.stores.redis.connections import BROKEN, Connections, abort, send
 from transport.stores.redis.faults import REFUSALS, Refused, Unreached, explain_error
 from transport.stores.redis.keys import Keys
 from transport.stores.redis.lives import Lives
@@ -169,7 +169,7 @@ class RedisWire:
             raise Unanswered("the connection has ended")
         replies: list[Reply] = []
         try:
-            await connection.send_packed_command(commands, check_health=False)
+            await send(connection, commands)
             while len(replies) < len(commands):
                 try:
                     replies.append(await connection.read_response(disable_decoding=True))
