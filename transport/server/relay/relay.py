@@ -71,7 +71,7 @@ class Relay:
         self._limits = limits
         self._registry = registry
         self._stored = stored
-        self._calls = Calls()
+        self._calls = Calls(lambda: bus.stalled_at)
         now = registry.now
         homes: NamedHomes | StoredHomes
         if stored is None:
