@@ -11,6 +11,7 @@ from transport.limits import Limits
 from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.frames import Json
 from transport.protocol.topic_names import DISMISSALS, EVERYONE, GROUP, encode_dismissal
+from transport.stores.names import shorten_topic
 from transport.stores.topics.wire import TopicStore
 from transport.stores.topics.writer import TopicWriter
 
@@ -169,10 +170,15 @@ class PublishedGroup:
             exclude: the id of a channel that does not get it.
 
         Raises:
+            TypeError: ``exclude`` is not a str.
             Unsendable, TooLarge: the message cannot be sent; no channel gets it.
             StoreUnavailable: the store did not take it within 15 s. It may have done so: then the
                 channels get it.
             RuntimeError: called outside the ``async with`` of the publisher, or in another event
                 loop.
         """
-        await self._send(GROUP + self.name, message, exclude)
+        if not isinstance(exclude, str):
+            raise TypeError(
+                f"exclude is the id of a channel, a str, not a {type(exclude).__name__}"
+            )
+        await self._send(shorten_topic(GROUP + self.name), message, exclude)

@@ -275,14 +275,14 @@ def encode_numbers(before: int, number: int) -> bytes:
 
 
 def decode_entry(encoded: bytes) -> Entry:
-    """Return an entry from its bytes.
+    """Return an entry from its bytes. Fields that a later release puts behind are ignored.
 
     Raises:
         ValueError: they are not those of an entry.
     """
     head, found, rest = encoded.partition(b"\n")
     fields = head.split(b" ")
-    if not found or len(fields) != 7:
+    if not found or len(fields) < 7:
         raise ValueError("this is not an entry of a topic")
     length = int(fields[6])
     exclude, body = rest[:length].decode("utf-8", "surrogatepass"), rest[length:]

@@ -64,7 +64,7 @@ class Journal:
 
     Attributes:
         id: the public id of the session.
-        epoch, born: see `DrivenJournal`.
+        epoch, born, is_busy: see `DrivenJournal`.
     """
 
     __slots__ = (
@@ -72,7 +72,6 @@ class Journal:
         "_forced",
         "_healing",
         "_image",
-        "_is_waiting",
         "_must_heal",
         "_must_prove",
         "_on_lost",
@@ -90,6 +89,7 @@ class Journal:
         "born",
         "epoch",
         "id",
+        "is_busy",
     )
 
     def __init__(
@@ -109,8 +109,7 @@ class Journal:
         self._version = self._stored_version = image.version
         self._state = _State.HELD
         self._under_way: Write | None = None
-        self._is_waiting = False
-        """Whether the store knows that there is something to write."""
+        self.is_busy = False
         self._must_heal = False
         self._must_prove = False
         self._forced = -1
@@ -130,7 +129,7 @@ class Journal:
 
     def changed(self) -> None:
         """Tell the store if there is something to write now."""
-        if self._is_waiting or self._under_way is not None or self._state is _State.OVER:
+        if self.is_busy or self._state is _State.OVER:
             return
         session = self._driver.session
         if (
@@ -140,7 +139,7 @@ class Journal:
             or self._release is not None
             or session.ending is not None
         ):
-            self._is_waiting = True
+            self.is_busy = True
             self._store.wrote(self)
         elif session.has_partial and self._partial_timer is None:
             delay, number = session.limits.step, session.incoming.delivered
@@ -158,8 +157,8 @@ class Journal:
         """Store what the handler has sent for the message in its hand, apart from the message."""
         if self._state is not _State.OVER:
             self._forced = self._driver.session.incoming.delivered
-            if not self._is_waiting and self._under_way is None:
-                self._is_waiting = True
+            if not self.is_busy:
+                self.is_busy = True
                 self._store.wrote(self)
 
     def tick(self) -> None:
@@ -209,7 +208,8 @@ class Journal:
         """Wait until what there is to store now is stored, or the session has gone."""
         session = self._driver.session
         version = self._version
-        if self._is_waiting or session.has_step or session.has_partial:
+        is_waiting = self.is_busy and self._under_way is None
+        if is_waiting or session.has_step or session.has_partial:
             version += 1  # that of the next write
         while self._stored_version < version and self._state is not _State.OVER:
             self.changed()
@@ -246,8 +246,10 @@ class Journal:
 
     def next_write(self) -> Write | None:
         """See `Source.next_write`."""
-        self._is_waiting = False
-        if self._under_way is not None or self._state is _State.OVER:
+        if self._under_way is not None:
+            return None
+        self.is_busy = False
+        if self._state is _State.OVER:
             return None
         if self._state is _State.DOUBTFUL and self._store.in_grace:
             # The store may be an older copy, which does not know yet who has claimed the session.
@@ -256,6 +258,7 @@ class Journal:
         change = self._next_change()
         if change is None:
             return None
+        self.is_busy = True
         self._version += 1
         image = self._image
         self._under_way = Write(image.home, image.fence, self._version, change)
@@ -292,6 +295,7 @@ class Journal:
     def written(self, write: Write, outcome: Outcome) -> None:
         """See `Source.written`."""
         self._under_way = None
+        self.is_busy = False
         if self._state is _State.OVER:
             return
         match outcome:
@@ -349,7 +353,7 @@ class Journal:
         Args:
             begins: whether a grace is to begin.
         """
-        self._is_waiting = True
+        self.is_busy = True
         self._healing = self._driver.loop.create_task(self._until_after_grace(begins))
 
     async def _until_after_grace(self, begins: bool) -> None:
@@ -358,7 +362,7 @@ class Journal:
                 await self._store.begin_grace()
         while self._store.in_grace:  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(GRACE_POLL)
-        self._is_waiting = False
+        self.is_busy = False
         self.changed()
 
     def _end(self) -> None:

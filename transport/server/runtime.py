@@ -81,7 +81,9 @@ class Runtime:
             stored: Stored | None = None
             if joined.store is not None and joined.topics is not None:
                 topics = StoredTopics(joined.topics)
-                dismissals = Dismissals(topics, self.registry.dismiss, self.registry.subjects)
+                dismissals = Dismissals(
+                    topics, self.registry.dismiss, self.registry.subjects, self._refuse
+                )
                 stored = Stored(joined.store, topics, dismissals, hub, application.wraps)
                 self._memberships = Memberships(topics, group)
                 sessions.on_begun = self._memberships.begun
@@ -183,9 +185,13 @@ class Runtime:
 
     def dismiss(self, subject: str) -> None:
         """End the sessions of a user here, also one that is just being opened (IDN-2)."""
+        self._refuse(subject)
+        self.registry.dismiss(subject)
+
+    def _refuse(self, subject: str) -> None:
+        """Let nobody in whose sign-in as this user is under way."""
         self._authenticator.dismiss(subject)
         self.opener.dismiss(subject)
-        self.registry.dismiss(subject)
 
     def count(self) -> HubStatistics:
         """Return the counters of this process."""

@@ -372,6 +372,7 @@ class ModelReadWire(_Wire):
 
     async def dismissals(self, subjects: Sequence[str]) -> Sequence[int]:
         def execute() -> list[int]:
+            self.store.count("dismissals")
             return [self.store.dismissed.get(subject, 0) for subject in subjects]
 
         [answer] = await self.connection.execute(execute)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -38,17 +39,21 @@ class Crew:
         url: of nginx, and of the channel.
         redis: the Redis.
         records: the directory of what the handlers were given.
+        later: exists if workers that start are those of a later release.
 
     Attributes:
         expected: the events, beside those that every test causes, that tests say they cause.
     """
 
-    def __init__(self, server: Server, url: str, redis: RedisServer, records: Path) -> None:
+    def __init__(
+        self, server: Server, url: str, redis: RedisServer, records: Path, later: Path
+    ) -> None:
         self.server = server
         self.url = url
         self.redis = redis
         self.expected: set[str] = set()
         self._records = records
+        self._later = later
 
     @property
     def pids(self) -> list[int]:
@@ -65,6 +70,17 @@ class Crew:
         """Wait until none of these workers lives, and as many others serve."""
         await self._until(lambda: not set(self.pids) & set(old))
         await self.until_ready()
+
+    async def deploy(self, *, later: bool) -> None:
+        """Let the server replace one worker after the other, by those of another release."""
+        if later:
+            self._later.touch()
+        else:
+            self._later.unlink()
+        await self.until_ready()
+        old = self.pids
+        os.kill(self.server.pid, signal.SIGHUP)
+        await self.until_replaced(old)
 
     async def _until(self, condition: Callable[[], bool]) -> None:
         with anyio.fail_after(DEADLINE):
@@ -130,13 +146,17 @@ async def crew(
     server = Server(APP, tuple(arguments), host=program)
     async with running_redis(folder / "redis") as redis:
         await end_grace(redis)
+        later = folder / "later"
         with _environment(
-            REDIS_URL=redis.url, RECORD_TO=str(folder / "records"), TIMES_FACTOR=str(factor)
+            REDIS_URL=redis.url,
+            RECORD_TO=str(folder / "records"),
+            TIMES_FACTOR=str(factor),
+            LATER=str(later),
         ):
             await server.start()
         try:
             async with nginx(server.port, folder / "nginx") as proxy:
-                one = Crew(server, proxy.url("plain"), redis, folder / "records")
+                one = Crew(server, proxy.url("plain"), redis, folder / "records", later)
                 yield one
                 await server.stop()
         finally:

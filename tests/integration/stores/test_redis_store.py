@@ -210,6 +210,10 @@ async def test_second_hub_of_the_same_name_is_refused(redis_server: RedisServer)
         shared.join("chat", LIMITS)
     shared.join("news", LIMITS)
     await process.store.stop()
+    store = store_of(shared, "chat")
+    with pytest.raises(RuntimeError, match="name of its own"):  # though that has not started yet
+        shared.join("chat", LIMITS)
+    store.close()
     shared.join("chat", LIMITS)
 
 

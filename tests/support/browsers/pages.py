@@ -26,10 +26,13 @@ _JOIN = """\
     globalThis.talk = async (echoes) => {
         for (let number = 1; number <= echoes; number++) await channel.send(number);
     };
-    // Send a number after the other, as soon as the one before was handled, until `stop`.
-    globalThis.begin = () => {
+    // Send a number after the other, once the one before was handled and at most `pause`
+    // milliseconds have passed, until `stop`.
+    const passed = (pause) => new Promise((pass) => setTimeout(pass, pause));
+    globalThis.begin = (pause) => {
         member.talks = (async () => {
-            for (member.sent = 0; !member.stops; ) await channel.send(++member.sent);
+            for (member.sent = 0; !member.stops; await passed(pause * Math.random()))
+                await channel.send(++member.sent);
         })();
         member.talks.catch((error) => member.wrong.push(`${error}`));
     };

@@ -276,10 +276,10 @@ class Relay:
 
     def received(self, pipe: Pipe, item: Item) -> None:
         """See `Receiver.received`."""
-        if isinstance(item, CallItem):
-            self._calls.received(pipe, item)
-        elif isinstance(item, LinkItem):
+        if isinstance(item, LinkItem):  # first, as most are
             self._side(pipe).received(pipe, item)
+        elif isinstance(item, CallItem):
+            self._calls.received(pipe, item)
         elif isinstance(item, TopicItem) and self._topics is not None:
             self._topics.received(pipe, item)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec.structs import replace
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from transport.limits import Limits
 from transport.protocol.journal import Claim, ClaimRefusal, Image, Write
@@ -183,7 +183,11 @@ class RedisWire:
     async def _ask(self, asked: Sequence[_Asked]) -> list[Any]:
         """Return the answers; `Failed` or ``_NO_SCRIPT`` in the place of an error."""
         commands = [command for each in asked for command in each.commands]
-        replies = iter(await self._exchange(*commands))
+        answers = await self._exchange(*commands)
+        for reply in answers:
+            if isinstance(reply, ReadOnlyError):  # another Redis is the master now
+                raise Unwilling(explain_error(reply))
+        replies = iter(answers)
         return [_read(each, [next(replies) for _ in each.commands]) for each in asked]
 
     def _asked(self, question: Question[Any]) -> _Asked:
@@ -262,7 +266,10 @@ def _read(asked: _Asked, replies: list[Reply]) -> object:
             return _NO_SCRIPT
         if isinstance(reply, ResponseError):
             return Failed(explain_error(reply))
-    return asked.read(*replies)
+    try:
+        return asked.read(*replies)
+    except ValueError as error:  # what is stored is damaged, which concerns nobody else
+        return Failed(str(error))
 
 
 def _accepted(reply: Reply) -> Reply:

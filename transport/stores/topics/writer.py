@@ -25,7 +25,7 @@ MAX_BATCH, MAX_BATCH_BYTES = 64, 1 << 20
 """Publications that are sent together: about a millisecond of the store."""
 
 MAX_UNANSWERED, MAX_UNANSWERED_BYTES = 10_000, 16 << 20
-"""Publications that may wait for a store that is slow or away."""
+"""Publications that may wait for a store that is slow or away; at least one, however large."""
 
 MAX_KNOWN = 10_000
 """Topics of which the last number is remembered. One that is forgotten costs nothing, unless the
@@ -108,7 +108,8 @@ class TopicWriter:
                 of this writer.
         """
         size = size_of(payload)
-        if self._waiting >= MAX_UNANSWERED or self._waiting_bytes + size > MAX_UNANSWERED_BYTES:
+        is_too_much = self._waiting_bytes + size > MAX_UNANSWERED_BYTES and self._waiting
+        if is_too_much or self._waiting >= MAX_UNANSWERED:
             raise StoreUnavailable(
                 f"{self._waiting} messages wait for the store already; this one was not sent"
             )

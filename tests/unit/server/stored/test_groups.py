@@ -9,7 +9,9 @@ import pytest
 
 from tests.unit.server.stored.conftest import each_transport, processes, until
 from transport import Channel, Group, Limits, SessionReset
+from transport.publisher import Publisher
 from transport.testing import Page, drive
+from transport.testing.topic_model import TopicModel
 
 
 def room_of(channel: Channel) -> Group:
@@ -176,3 +178,25 @@ async def test_home_that_stood_still_resets_nobody() -> None:
         each.cluster.kill(1 - home)
         await page.send("a")
         assert [await page.receive(within=30) for _ in range(2)] == ["a", ["said", "a"]]
+
+
+@pytest.mark.parametrize("name", ["r" * 43, "é" * 5000, "#", "a\n}{*[?\0", ""])
+async def test_publisher_reaches_a_group_of_any_name(name: str) -> None:
+    async def handle(channel: Channel) -> None:
+        await channel.state.hub.group(name).add(channel)
+        await channel.send("here")
+        await channel.wait_closed()
+
+    class Store:
+        def topics(self, hub: str, limits: Limits) -> TopicModel:
+            return each.store.topics
+
+    async with (
+        processes(handle) as each,
+        drive(each.cluster) as page,
+        Publisher(Store(), hub="test") as publisher,
+    ):
+        assert await page.receive(within=30) == "here"
+        await publisher.group(name).send("by the publisher")
+        await each.hub(0).group(name).send("by a hub")
+        assert await receive(page, 2) == ["by the publisher", "by a hub"]

@@ -68,6 +68,11 @@ def test_image_comes_back_as_it_was_stored(image: Image) -> None:
     assert decode_image(pairs, log) == image
 
 
+def test_field_of_a_later_release_is_ignored() -> None:
+    fields, log = _stored(FULL)
+    assert decode_image([*fields, b"later", b"1"], log) == FULL
+
+
 def test_long_names_come_back_shortened() -> None:
     name = "x" * 45
     fields, log = _stored(replace(IMAGE, subject=name, hub=name, cursors={name: 7}))
