@@ -38,6 +38,8 @@ HEAL_WITHIN = 600.0
 """Seconds since the last proof within which a store that does not have the session is repaired: by
 then it would have forgotten the tombstone, too."""
 
+SAVED_WITHIN = 15.0
+"""Seconds for which an application waits until something is stored: as for a publication."""
 
 GRACE_POLL = 0.25
 """Seconds between two looks whether the grace is over."""
@@ -214,15 +216,26 @@ class Journal:
             await self._next_stored()
 
     async def saved(self) -> None:
-        """Wait until what there is to store now is stored, or the session has gone."""
+        """Wait until what there is to store now is stored, or the session has gone.
+
+        Raises:
+            StoreUnavailable: the store has not stored it in time; it does so later.
+        """
         session = self._driver.session
         version = self._version
         is_waiting = self.is_busy and self._under_way is None
         if is_waiting or session.has_step or session.has_partial:
             version += 1  # that of the next write
-        while self._stored_version < version and self._state is not _State.OVER:
-            self.changed()
-            await self._next_stored()
+        try:
+            async with asyncio.timeout(SAVED_WITHIN):
+                while self._stored_version < version and self._state is not _State.OVER:
+                    self.changed()
+                    await self._next_stored()
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"the store has not stored within {SAVED_WITHIN:g} s what this channel has done; "
+                "it does once it can, and the log says why it cannot"
+            ) from None
 
     async def _next_stored(self) -> None:
         waiter = self._driver.loop.create_future()
