@@ -51,6 +51,7 @@ class Session:
         self.came_with = 0
         """The cursor with which it came to its process."""
         self.was_reset = False
+        self.began_at = 0.0
         self.moved_at = 0.0
         self.has_joined = False
 
@@ -62,6 +63,7 @@ class Session:
     def begin(self, cursor: int) -> None:
         assert self.now.cursor is None
         self.now.cursor = self.base = cursor
+        self.began_at = asyncio.get_running_loop().time()
         self.step()  # `Group.add` returns when this is stored
 
     def offer(self, entry: Entry) -> bool:
@@ -97,12 +99,13 @@ class Session:
 class WatchedReader(LogReader):
     """A reader that notes what it has seen."""
 
-    def __init__(self, ask: Callable[[], None]) -> None:
-        super().__init__(ask)
+    def __init__(self, ask: Callable[[], None], tell: Callable[[int], None]) -> None:
+        super().__init__(ask, tell)
         self.saw: dict[Message, int] = {}
 
     def _take(self, entry: Entry) -> None:
-        self.saw.setdefault((entry.writer, entry.serial), entry.number)
+        if not entry.is_mark:
+            self.saw.setdefault((entry.writer, entry.serial), entry.number)
         super()._take(entry)
 
 
