@@ -250,11 +250,6 @@ class Run:
         now = asyncio.get_running_loop().time()
         for session in list(one.sessions):
             if all_of_it or self.random.random() < 0.5:
-                # Whether a publication is a copy of a lost one is known to one more home only.
-                if any(session.moved_at > loss.time > now - GIVE_UP_AFTER for loss in self.lost):
-                    if all_of_it:
-                        self.remove(session)
-                    continue
                 session.moved_at = now
                 if session.stored.cursor is None or session.was_reset:
                     self.remove(session)

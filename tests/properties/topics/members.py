@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from transport.errors import StoreUnavailable
@@ -32,6 +32,7 @@ class Record:
     """
 
     cursor: int | None = None
+    doubt: int = 0
     got: list[Entry] = field(default_factory=list)
     has_taken: bool = False
 
@@ -54,6 +55,13 @@ class Session:
         self.began_at = 0.0
         self.moved_at = 0.0
         self.has_joined = False
+
+    @property
+    def doubt(self) -> int:
+        return self.now.doubt
+
+    def suspect(self, number: int) -> None:
+        self.now.doubt = number
 
     @property
     def cursor(self) -> int:
@@ -89,11 +97,11 @@ class Session:
 
     def step(self) -> None:
         """Store what there is."""
-        self.stored = Record(self.now.cursor, list(self.now.got), self.now.has_taken)
+        self.stored = replace(self.now, got=list(self.now.got))
 
     def restore(self) -> None:
         """Go back to what is stored: the home is gone."""
-        self.now = Record(self.stored.cursor, list(self.stored.got), self.stored.has_taken)
+        self.now = replace(self.stored, got=list(self.stored.got))
 
 
 class WatchedReader(LogReader):

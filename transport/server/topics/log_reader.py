@@ -22,7 +22,7 @@ from typing import Protocol
 
 from transport.protocol.topic_log import Entry, Reading, Taking, judge
 from transport.server.topics.copies import Copies
-from transport.server.topics.losses import Losses
+from transport.server.topics.losses import NEWS_FOR, Losses
 
 MAX_RECENT = 1000
 """Entries that are kept while a read is under way. After more, it is read once again."""
@@ -37,12 +37,15 @@ class Member(Protocol):
     Attributes:
         id: entries that exclude it name this; empty if none does.
         cursor: the number of the last entry that it took, or the time since when it is a member.
+        doubt: see `judge`.
     """
 
     @property
     def id(self) -> str: ...
     @property
     def cursor(self) -> int: ...
+    @property
+    def doubt(self) -> int: ...
 
     def begin(self, cursor: int) -> None:
         """Set the cursor: the member gets every entry above it."""
@@ -54,6 +57,10 @@ class Member(Protocol):
         Returns:
             False if the member has ended, or was reset because its buffer is full.
         """
+        ...
+
+    def suspect(self, number: int) -> None:
+        """Set the doubt. It is stored before, or with, what is offered next."""
         ...
 
     def skip(self, number: int) -> None:
@@ -73,14 +80,12 @@ class Follower:
         member: see `Member`.
         has_taken: whether its cursor may be the number of an entry that it took.
         start: its cursor when it came to this process.
-        doubt: see `judge`.
         joined: called once it has begun, or has left; None if it has a cursor.
     """
 
     member: Member
     has_taken: bool
     start: int = 0
-    doubt: int = 0
     joined: Callable[[], None] | None = None
 
     def tell_joined(self) -> None:
@@ -356,9 +361,10 @@ class LogReader:
     def _offer(self, follower: Follower, entry: Entry) -> None:
         """Give an entry to a member, or note what it is to it."""
         member = follower.member
-        if entry.before < member.cursor < entry.number and follower.has_taken:
-            follower.doubt = member.cursor
-        taking = judge(entry, member.cursor, follower.doubt)
+        is_recent = 0 < entry.number - member.cursor <= NEWS_FOR
+        if entry.before < member.cursor and is_recent and follower.has_taken:
+            member.suspect(member.cursor)
+        taking = judge(entry, member.cursor, member.doubt)
         if taking is Taking.HAS:
             return
         if taking is Taking.BEHIND:

@@ -13,8 +13,8 @@ MAX_SEAMS = 16
 """Places at which the log may have lost an entry that this process has not seen."""
 
 NEWS_FOR = 60_000_000
-"""Microseconds after which an entry has reached every process, also one that was cut off. The life
-of a topic is longer: one that has expired has lost nothing."""
+"""Microseconds after which an entry has reached every process, also one that was cut off, and no
+writer sends it again. The life of a topic is longer: one that has expired has lost nothing."""
 
 
 class Losses:

@@ -93,6 +93,7 @@ class Taker:
         self.id = "taker"
         self.at = cursor
         self.got: list[object] = []
+        self.doubt = 0
         self.resets = 0
         self.is_full = False
 
@@ -114,6 +115,9 @@ class Taker:
 
     def skip(self, number: int) -> None:
         self.at = number
+
+    def suspect(self, number: int) -> None:
+        self.doubt = number
 
     def reset(self) -> None:
         self.resets += 1
@@ -418,6 +422,26 @@ def test_copy_that_another_process_has_seen_resets() -> None:
     bench.publish("b", serial=2, since=since)
     assert (moved.resets, moved.got) == (1, ["x"])
     assert (born.resets, born.got) == (0, ["x", "b"])
+
+
+def test_member_brings_its_doubt_to_another_process() -> None:
+    """It has taken what the store lost, and what came after that."""
+    bench, other = Bench(), Bench()
+    member = bench.member()
+    bench.subscribe()
+    bench.publish("a")
+    kept = bench.log
+    since = bench.time
+    lost = bench.publish("b")
+    bench.log = kept
+    bench.publish("c", writer="v")
+    assert (member.doubt, member.got) == (lost, ["a", "b", "c"])
+    other.log, other.time = bench.log, bench.time
+    other.subscribe()
+    other.reader.resume(member, has_taken=True)
+    other.publish("d", writer="v", serial=2)
+    other.publish("b", serial=2, since=since)
+    assert (member.resets, member.got) == (1, ["a", "b", "c", "d"])
 
 
 def test_excluded_member_moves_on_without_the_message() -> None:
