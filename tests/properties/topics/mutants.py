@@ -98,6 +98,14 @@ def what_was_lost_is_forgotten(patch: Patch) -> None:
     patch.setattr(Losses, "lost", nothing)
 
 
+def loss_is_not_told_to_others(patch: Patch) -> None:
+    patch.setattr(LogReader, "_tell_loss", lambda self: None)
+
+
+def members_that_went_on_are_not_reset(patch: Patch) -> None:
+    patch.setattr(LogReader, "_reset_misled", lambda self, known: None)
+
+
 def new_subscription_is_not_followed_by_a_read(patch: Patch) -> None:
     subscribed = LogReader.subscribed
 
@@ -142,6 +150,8 @@ MUTANTS = (
     writer_tells_nothing_of_what_it_knows,
     entries_that_arrive_during_a_read_are_forgotten,
     what_was_lost_is_forgotten,
+    loss_is_not_told_to_others,
+    members_that_went_on_are_not_reset,
     new_subscription_is_not_followed_by_a_read,
     silent_subscription_is_trusted,
     copy_is_taken_again,

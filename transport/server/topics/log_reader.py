@@ -9,6 +9,7 @@ read for them, from the lowest of their cursors, until they are current. It is r
 * a member comes whose cursor is below the newest entry.
 
 Nothing is read by time. A member for which the store does not have all entries any longer is reset.
+If the store has lost an entry that this process knows, the members of the others are told.
 
 Without I/O: `LogReaders` subscribes and reads.
 """
@@ -21,7 +22,7 @@ from typing import Protocol
 
 from transport.protocol.topic_log import Entry, Reading, Taking, judge
 from transport.server.topics.copies import Copies
-from transport.server.topics.losses import Losses
+from transport.server.topics.losses import NEWS_FOR, Losses
 
 MAX_RECENT = 1000
 """Entries that are kept while a read is under way. After more, it is read once again."""
@@ -36,12 +37,15 @@ class Member(Protocol):
     Attributes:
         id: entries that exclude it name this; empty if none does.
         cursor: the number of the last entry that it took, or the time since when it is a member.
+        doubt: see `judge`.
     """
 
     @property
     def id(self) -> str: ...
     @property
     def cursor(self) -> int: ...
+    @property
+    def doubt(self) -> int: ...
 
     def begin(self, cursor: int) -> None:
         """Set the cursor: the member gets every entry above it."""
@@ -53,6 +57,10 @@ class Member(Protocol):
         Returns:
             False if the member has ended, or was reset because its buffer is full.
         """
+        ...
+
+    def suspect(self, number: int) -> None:
+        """Set the doubt. It is stored before, or with, what is offered next."""
         ...
 
     def skip(self, number: int) -> None:
@@ -71,13 +79,13 @@ class Follower:
     Attributes:
         member: see `Member`.
         has_taken: whether its cursor may be the number of an entry that it took.
-        doubt: see `judge`.
+        start: its cursor when it came to this process.
         joined: called once it has begun, or has left; None if it has a cursor.
     """
 
     member: Member
     has_taken: bool
-    doubt: int = 0
+    start: int = 0
     joined: Callable[[], None] | None = None
 
     def tell_joined(self) -> None:
@@ -109,6 +117,8 @@ class LogReader:
 
     Args:
         ask: called when `begin_read` has something to ask; perhaps repeatedly.
+        tell: called with the number of an entry that the store has lost: a mark is to be published
+            that tells of it; repeatedly, until one arrives.
 
     Attributes:
         newest: the number of the newest entry that this process knows; 0 for none.
@@ -126,14 +136,16 @@ class LogReader:
         "_losses",
         "_position",
         "_reading",
+        "_tell",
         "is_live",
         "newest",
     )
 
-    def __init__(self, ask: Callable[[], None]) -> None:
+    def __init__(self, ask: Callable[[], None], tell: Callable[[int], None]) -> None:
         self.newest = 0
         self.is_live = False
         self._ask = ask
+        self._tell = tell
         self._is_subscribed = False
         self._is_checked = False
         """Whether the store was asked, since the subscription began, what its last entry is."""
@@ -186,7 +198,7 @@ class LogReader:
         if member.cursor < self._losses.lost:
             member.reset()
             return
-        follower = self._followers[member] = Follower(member, has_taken)
+        follower = self._followers[member] = Follower(member, has_taken, start=member.cursor)
         if not self.is_live or member.cursor < self.newest:
             self._fall_behind(follower)
 
@@ -199,6 +211,7 @@ class LogReader:
 
     def _begin(self, follower: Follower) -> None:
         """Let a member begin with what is published from now on."""
+        follower.start = self._position
         follower.member.begin(self._position)
         follower.tell_joined()
 
@@ -215,6 +228,7 @@ class LogReader:
     def subscribed(self) -> None:
         """Learn that each entry arrives from now on; again after each `unsubscribed`."""
         self._is_subscribed = True
+        self._losses.subscribed(self.newest or self._position)
         self._want()
 
     def unsubscribed(self) -> None:
@@ -278,6 +292,7 @@ class LogReader:
             for follower in behind:
                 if follower in self._behind:
                     self._offer_read(follower, entry)
+            self._reset_misled(entry.known)
         if is_whole:
             self._finish(read, reading, behind)
         self._want()
@@ -285,6 +300,7 @@ class LogReader:
     def _finish(self, read: _Read, reading: Reading, behind: list[Follower]) -> None:
         """Let those that were behind go on with what has arrived during the read."""
         self._is_checked = True
+        self._tell_loss()
         self._position = max(self._position, self.newest, reading.position)
         self.newest = max(self.newest, reading.last)
         self.is_live = True
@@ -309,6 +325,8 @@ class LogReader:
         if follower.member.cursor < max(self._losses.lost, entry.lowest_cursor):
             self._reset(follower)  # what it misses is not in the store
         else:
+            if entry.number > follower.member.cursor:
+                self._losses.passed(entry, follower.member.cursor)
             self._offer(follower, entry)
 
     # Entries
@@ -325,20 +343,33 @@ class LogReader:
                 self._offer(follower, entry)
         self.newest = entry.number
         self._position = max(self._position, entry.number)
+        self._reset_misled(entry.known)
+        self._tell_loss()
+
+    def _reset_misled(self, known: int) -> None:
+        """Reset the members that went on without an entry that was lost; it is known only now."""
+        if missed := self._losses.missed(known):
+            for follower in list(self._followers.values()):
+                has_begun = follower.joined is None
+                if has_begun and follower.start < known and follower.member.cursor >= missed:
+                    self._reset(follower)
+
+    def _tell_loss(self) -> None:
+        if self._losses.untold:
+            self._tell(self._losses.untold)
 
     def _offer(self, follower: Follower, entry: Entry) -> None:
         """Give an entry to a member, or note what it is to it."""
         member = follower.member
-        if entry.before < member.cursor < entry.number and follower.has_taken:
-            follower.doubt = member.cursor
-        taking = judge(entry, member.cursor, follower.doubt)
+        is_recent = 0 < entry.number - member.cursor <= NEWS_FOR
+        if entry.before < member.cursor and is_recent and follower.has_taken:
+            member.suspect(member.cursor)
+        taking = judge(entry, member.cursor, member.doubt)
         if taking is Taking.HAS:
             return
         if taking is Taking.BEHIND:
             self._fall_behind(follower)
-        elif (entry.exclude and entry.exclude == member.id) or self._copies.has(
-            entry, member.cursor
-        ):
+        elif self._is_skipped(entry, member):
             member.skip(entry.number)
         elif taking is Taking.DOUBTFUL:
             self._reset(follower)
@@ -350,7 +381,7 @@ class LogReader:
     def _is_skipped(self, entry: Entry, member: Member) -> bool:
         """Return whether a member does not get an entry that is its next one."""
         is_excluded = entry.exclude != "" and entry.exclude == member.id
-        return is_excluded or self._copies.has(entry, member.cursor)
+        return entry.is_mark or is_excluded or self._copies.has(entry, member.cursor)
 
 
 def _nothing() -> None:
