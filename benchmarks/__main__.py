@@ -32,6 +32,7 @@ from benchmarks.peers import (
     Peer,
     Server,
 )
+from benchmarks.stored import StoredEcho, StoredFanOut
 from benchmarks.targets import DEEP, verdicts
 from benchmarks.workloads import (
     LARGE,
@@ -43,8 +44,6 @@ from benchmarks.workloads import (
     Opening,
     RelayedEcho,
     Resume,
-    StoredEcho,
-    StoredFanOut,
     Workload,
 )
 

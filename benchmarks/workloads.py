@@ -228,23 +228,6 @@ class RelayedEcho(Echo):
         return f"relayed {super().title}"
 
 
-class StoredEcho(Echo):
-    """The same, to compare sessions in Redis with those in memory.
-
-    The processes of the server and Redis use both cores, as on a machine of two.
-    """
-
-    shares_cores = True
-
-    def __init__(self, connections: int, depth: int, size: int, seconds: float) -> None:
-        super().__init__(connections, depth, size, seconds)
-        self.figures = (self.figures[0], CPU, STORE_CPU, *self.figures[2:])
-
-    @property
-    def title(self) -> str:
-        return f"stored {super().title}"
-
-
 class FanOut(Workload):
     """One session sends to all sessions: the time until the last one has every message.
 
@@ -322,21 +305,6 @@ class FanOut(Workload):
         clients[0].send(self.burst)
         async with asyncio.timeout(WAIT_TIMEOUT):
             return await all_have_it - began
-
-
-class StoredFanOut(FanOut):
-    """The same, to compare sessions in Redis with those in memory; see `StoredEcho`."""
-
-    shares_cores = True
-    settle = 1.0
-
-    def __init__(self, members: int, burst: int, seconds: float, pause: float) -> None:
-        super().__init__(members, burst, seconds, pause)
-        self.figures = (*self.figures, STORE_CPU)
-
-    @property
-    def title(self) -> str:
-        return f"stored, {super().title}"
 
 
 class Opening(Workload):
