@@ -80,13 +80,7 @@ class Reconnecting:
             except (*BROKEN, Refused, Unreached) as error:
                 self._failed(error)
             except Exception:  # noqa: BLE001 - logged with its traceback
-                log_event(
-                    ERROR,
-                    "redis_failed",
-                    "what other processes sent, or Redis has answered, could not be handled, so "
-                    "this process connects again: please report the exception below",
-                    exc_info=True,
-                )
+                log_defect()
             finally:
                 abort(connection)
             await asyncio.sleep(self._pause)
@@ -105,3 +99,14 @@ async def until_one_ends(*jobs: Coroutine[Any, Any, Any]) -> None:
     for result in results:
         if isinstance(result, Exception):
             raise result
+
+
+def log_defect() -> None:
+    """Log the exception that is being handled: a defect, after which this process goes on."""
+    log_event(
+        ERROR,
+        "redis_failed",
+        "what other processes sent, or Redis has answered, could not be handled; this process goes "
+        "on, perhaps over another connection: please report the exception below",
+        exc_info=True,
+    )

@@ -10,7 +10,7 @@ from transport.bus.interface import NotReached, Pipe, Receiver
 from transport.bus.items import Hello
 from transport.bus.redis.census import LOOK_INTERVAL
 from transport.bus.redis.commands import Commands
-from transport.bus.redis.connections import ANSWER_WITHIN
+from transport.bus.redis.connections import ANSWER_WITHIN, log_defect
 from transport.bus.redis.finder import Finder
 from transport.bus.redis.keys import Keys
 from transport.bus.redis.messages import decode_message
@@ -215,9 +215,12 @@ class RedisBus:
         """Look, and repeat what may be lost, once in a second."""
         while True:
             await asyncio.sleep(LOOK_INTERVAL)
-            self._roster.tick()
-            self._subscription.tick()
-            await self._finder.look()
+            try:
+                self._roster.tick()
+                self._subscription.tick()
+                await self._finder.look()
+            except Exception:  # noqa: BLE001 - without looks, others would count it as gone
+                log_defect()
 
     def _withdraw(self) -> None:
         """Look for nobody any more, and let nobody find this process."""
