@@ -84,7 +84,7 @@ async def test_messages_reach_members_over_cut_connections(redis_server: RedisSe
 
 
 async def test_store_that_went_back_loses_nothing_silently(tmp_path: Path) -> None:
-    """It restarts with older data. The next message resets the channels that miss what it lost."""
+    """It restarts with older data. One process knows what it lost, and tells the others of it."""
     changed = Waiters()
     current, late = Watched(changed), Watched(changed)
     async with (
@@ -93,6 +93,7 @@ async def test_store_that_went_back_loses_nothing_silently(tmp_path: Path) -> No
         running(server.url) as one,
         running(server.url) as other,
         Publisher(RedisStore(server.url), hub="chat") as publisher,
+        Publisher(RedisStore(server.url), hub="chat") as stranger,
     ):
         await one.join("g/lobby", current)
         await publisher.group("lobby").send("kept")
@@ -103,10 +104,10 @@ async def test_store_that_went_back_loses_nothing_silently(tmp_path: Path) -> No
         await changed.until(lambda: current.got == ['"kept"', '"lost"'])
         await server.restart(keep=True)
         other.resume("g/lobby", late, has_taken=True)
-        await publisher.group("lobby").send("new")
+        await stranger.group("lobby").send("new")
         await changed.until(lambda: len(current.got) == 3 and late.resets == 1)
     assert (current.got, current.resets) == (['"kept"', '"lost"', '"new"'], 0)
-    assert late.got == []
+    assert late.got in ([], ['"new"'])
 
 
 async def test_publisher_dismisses_users_of_all_processes(redis_server: RedisServer) -> None:

@@ -307,7 +307,7 @@ class Run:
                     continue
                 for session in self.everybody:
                     is_due = session.base < entry.number and entry.exclude != session.id
-                    was_there = max(session.began_at, session.moved_at) <= loss.time
+                    was_there = session.began_at <= loss.time and session.came_with < entry.number
                     if session.topic == topic and was_there and is_due:
                         got = {(e.writer, e.serial) for e in session.now.got}
                         assert session.was_reset or message in got, (

@@ -80,12 +80,14 @@ class Follower:
         member: see `Member`.
         has_taken: whether its cursor may be the number of an entry that it took.
         start: its cursor when it came to this process.
+        first: the number of the first entry after that; 0 before. There is none between the two.
         joined: called once it has begun, or has left; None if it has a cursor.
     """
 
     member: Member
     has_taken: bool
     start: int = 0
+    first: int = 0
     joined: Callable[[], None] | None = None
 
     def tell_joined(self) -> None:
@@ -348,11 +350,12 @@ class LogReader:
 
     def _reset_misled(self, known: int) -> None:
         """Reset the members that went on without an entry that was lost; it is known only now."""
-        if missed := self._losses.missed(known):
-            for follower in list(self._followers.values()):
-                has_begun = follower.joined is None
-                if has_begun and follower.start < known and follower.member.cursor >= missed:
-                    self._reset(follower)
+        missed = self._losses.missed(known)
+        for follower in list(self._followers.values()):
+            if follower.joined is not None or follower.start >= known:
+                continue
+            if known < follower.first or 0 < missed <= follower.member.cursor:
+                self._reset(follower)
 
     def _tell_loss(self) -> None:
         if self._losses.untold:
@@ -369,7 +372,11 @@ class LogReader:
             return
         if taking is Taking.BEHIND:
             self._fall_behind(follower)
-        elif self._is_skipped(entry, member):
+            return
+        if not follower.first:
+            follower.start = max(follower.start, entry.before)
+            follower.first = entry.number
+        if self._is_skipped(entry, member):
             member.skip(entry.number)
         elif taking is Taking.DOUBTFUL:
             self._reset(follower)

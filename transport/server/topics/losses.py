@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections import deque
 
 from transport.protocol.topic_log import Entry, Reading
@@ -26,13 +27,15 @@ class Losses:
             in other processes may have missed it.
     """
 
-    __slots__ = ("_seams", "_since", "_unproven", "lost", "untold")
+    __slots__ = ("_read", "_seams", "_since", "_unproven", "lost", "untold")
 
     def __init__(self) -> None:
         self.lost = 0
         self.untold = 0
         self._since = 0
         """What members had when the subscription began: the log may be another since."""
+        self._read: dict[int, int] = {}
+        """While a log is read in parts: of the entries that were read, the ones before them."""
         self._seams: deque[tuple[int, int]] = deque(maxlen=MAX_SEAMS)
         """Pairs of numbers: members went on from the first to the second, and the log has had no
         entry between them, or has lost it."""
@@ -42,6 +45,7 @@ class Losses:
     def subscribed(self, cursor: int) -> None:
         """Learn that a subscription begins, when members have everything up to a cursor."""
         self._since = cursor
+        self._read.clear()
 
     def passed(self, entry: Entry, cursor: int) -> None:
         """Learn that members go on to an entry.
@@ -51,9 +55,7 @@ class Losses:
             cursor: what they had before.
         """
         if entry.before <= max(self._since, cursor - 1):
-            seam = max(cursor, entry.before), entry.number
-            if seam not in self._seams:
-                self._seams.append(seam)
+            self._add_seam(max(cursor, entry.before), entry.number)
 
     def entered(self, entry: Entry, newest: int) -> None:
         """Learn of a new entry.
@@ -81,11 +83,6 @@ class Losses:
         """
         return next((after for before, after in self._seams if before < known < after), 0)
 
-    def _lose(self, number: int, now: int) -> None:
-        self.lost = max(self.lost, number)
-        if 0 <= now - number <= NEWS_FOR:
-            self.untold = number
-
     def ends(self, reading: Reading, newest: int) -> None:
         """Learn the last entry of the log.
 
@@ -97,15 +94,37 @@ class Losses:
             self._lose(newest, reading.now)
 
     def prove(self, after: int, reading: Reading) -> None:
-        """Find out which of the entries that were known before a gap the log has lost.
+        """Find out which entries the log has lost: of those that were known before a gap, and of
+        those of which an entry tells.
 
         Args:
             after: the cursor above which was read.
             reading: what was read.
         """
+        self._compare_known(reading)
         last = after
         for entry in reading.entries if self._unproven else ():
             lost = [each for each in self._unproven if entry.before < each < entry.number]
             self.lost = max([self.lost, *lost])
             last = entry.number
         self._unproven = [each for each in self._unproven if not after <= each <= last]
+
+    def _lose(self, number: int, now: int) -> None:
+        self.lost = max(self.lost, number)
+        if 0 <= now - number <= NEWS_FOR:
+            self.untold = number
+
+    def _add_seam(self, before: int, after: int) -> None:
+        if (before, after) not in self._seams:
+            self._seams.append((before, after))
+
+    def _compare_known(self, reading: Reading) -> None:
+        """Find the places in the log at which an entry is missing that a later one tells of."""
+        self._read |= {entry.number: entry.before for entry in reading.entries}
+        numbers = sorted(self._read)
+        for known in {entry.known for entry in reading.entries}:
+            after = numbers[bisect(numbers, known)]  # the one that tells it, at the latest
+            if numbers[0] < known and self._read[after] < known:
+                self._add_seam(self._read[after], after)
+        if not reading.has_more:
+            self._read.clear()

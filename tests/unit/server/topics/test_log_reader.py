@@ -369,6 +369,36 @@ def test_loss_is_told_while_it_may_be_news(age: int, told: int) -> None:
     assert bench.told == [lost] * told
 
 
+def test_member_that_comes_after_a_loss_is_told_too() -> None:
+    bench = Bench()
+    cursor = bench.publish("a", arrives=False)
+    kept = bench.log
+    lost = bench.publish("b", arrives=False)
+    bench.log = kept
+    came = bench.member(cursor)
+    had_it = bench.member(lost)
+    bench.subscribe()
+    bench.publish("c", writer="v")
+    bench.publish(MARK, known=lost)
+    bench.publish("d", writer="v")
+    assert (came.resets, came.got) == (1, ["c"])
+    assert (had_it.resets, had_it.got) == (0, ["c", "d"])
+
+
+def test_member_that_reads_over_a_loss_is_told_by_the_log() -> None:
+    bench = Bench()
+    cursor = bench.publish("a", arrives=False)
+    bench.publish("b", arrives=False)
+    kept = bench.log
+    lost = bench.publish("c", arrives=False)
+    bench.log = kept
+    bench.publish("d", writer="v", arrives=False)
+    bench.publish(MARK, known=lost, arrives=False)
+    came = bench.member(cursor)
+    bench.subscribe()
+    assert (came.resets, came.got) == (1, ["b", "d"])
+
+
 @pytest.mark.parametrize("arrives", [True, False])
 def test_members_that_went_on_without_a_lost_entry_are_reset(arrives: bool) -> None:
     """Another process knows of it, and tells later."""
