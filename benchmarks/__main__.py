@@ -23,6 +23,9 @@ from benchmarks.peers import (
     PEERS,
     POLL,
     RELAYED,
+    STORED,
+    STORED_RELAYED,
+    STORED_SPREAD,
     STREAM,
     TRANSPORTS,
     WEBSOCKET,
@@ -40,6 +43,8 @@ from benchmarks.workloads import (
     Opening,
     RelayedEcho,
     Resume,
+    StoredEcho,
+    StoredFanOut,
     Workload,
 )
 
@@ -68,7 +73,7 @@ class Options:
     match: str
 
 
-GROUPS = ("echo", "fanout", "push", "idle", "open", "resume", "growth", "relay")
+GROUPS = ("echo", "fanout", "push", "idle", "open", "resume", "growth", "relay", "redis")
 
 SERIES = ("growth",)
 """Groups whose cases are compared with each other: they are run in turns."""
@@ -120,6 +125,13 @@ def _all_cases(group: str, options: Options) -> Iterator[Case]:
                 relayed = RelayedEcho(connections, depth, SMALL, seconds)
                 for transport in options.transports:
                     yield Case(relayed, transport, (OURS, RELAYED))
+        case "redis":
+            if WEBSOCKET in options.transports:
+                for connections, depth in ((1, 1), (64, 16)):
+                    stored = StoredEcho(connections, depth, SMALL, seconds)
+                    yield Case(stored, WEBSOCKET, (OURS, STORED, STORED_RELAYED))
+                lobby = StoredFanOut(1000, 1, seconds, pause=0.05)
+                yield Case(lobby, WEBSOCKET, (OURS, STORED, STORED_SPREAD))
         case _:
             raise ValueError(group)
 
@@ -220,23 +232,27 @@ class Run:
         """Return the peer's server for a workload; start it if it is not running."""
         key = (peer, workload.server)
         if key not in self.servers:
-            server = Server(peer, workload.role, self.server_core)
+            server = Server(peer, workload.role, self.cores(workload))
             await server.start()
             self.servers[key] = server
         return self.servers[key]
 
+    def cores(self, workload: Workload) -> set[int]:
+        """Return the cores of a workload's server."""
+        both = {self.server_core, self.generator_core}
+        return both if workload.shares_cores else {self.server_core}
+
 
 async def profile(run: Run, kind: str) -> None:
-    """Run the first case on one peer, and print where the server's time went."""
+    """Run the first case on one peer, and print where its processes spent their time."""
     options = run.options
     group = next(name for name in GROUPS if name in options.only)
     peer = OURS if OURS in options.peers else options.peers[0]
-    if group == "relay":
-        peer = RELAYED
+    peer = {"relay": RELAYED, "redis": STORED_RELAYED}.get(group, peer)
     every = [case for case in cases(group, options) if peer in case.peers]
-    case = next((case for case in every if case.workload.title == DEEP), every[0])
+    case = next((case for case in every if case.workload.title.endswith(DEEP)), every[0])
     print(f"{case.workload.title}: {case.transport}, {peer.name}")
-    server = Server(peer, case.workload.role, run.server_core, kind)
+    server = Server(peer, case.workload.role, run.cores(case.workload), kind)
     await server.start()
     try:
         await profiled(case, server, options.repeats)

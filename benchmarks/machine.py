@@ -59,13 +59,15 @@ class Usage:
 
     Attributes:
         seconds: time between the two instants.
-        server, generator: CPU seconds of the server's processes, and of this one.
+        server, store, generator: CPU seconds of the server's processes, of its Redis, and of this
+            process.
         other: share of one core that other processes used.
         steal: share of one core that the host took.
     """
 
     seconds: float
     server: float
+    store: float
     generator: float
     other: float
     steal: float
@@ -86,12 +88,15 @@ class Meter:
 
     Args:
         server: process ids of the server.
+        store: process ids of its Redis.
     """
 
-    def __init__(self, server: Sequence[int]) -> None:
+    def __init__(self, server: Sequence[int], store: Sequence[int] = ()) -> None:
         self._server = server
+        self._store = store
         self._busy, self._steal = _ticks()
         self._server_cpu = cpu_seconds(server)
+        self._store_cpu = cpu_seconds(store)
         self._own_cpu = time.process_time()
         self._began = time.perf_counter()
 
@@ -100,11 +105,11 @@ class Meter:
         seconds = time.perf_counter() - self._began
         own = time.process_time() - self._own_cpu
         server = cpu_seconds(self._server) - self._server_cpu
+        store = cpu_seconds(self._store) - self._store_cpu
         busy, steal = _ticks()
-        other = (busy - self._busy) / TICK - own - server
-        return Usage(
-            seconds, server, own, max(0.0, other) / seconds, (steal - self._steal) / TICK / seconds
-        )
+        other = max(0.0, (busy - self._busy) / TICK - own - server - store)
+        stolen = (steal - self._steal) / TICK
+        return Usage(seconds, server, store, own, other / seconds, stolen / seconds)
 
 
 def describe() -> str:

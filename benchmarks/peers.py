@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import itertools
 import os
 import shutil
 import signal
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks import redis
 from benchmarks.clients import engineio, onechannel, plain, sockjs
 from benchmarks.generator import HOST, WAIT_TIMEOUT, Client, Messages
+from benchmarks.redis import Redis
 
 ROOT = Path(__file__).parents[1]
 NODE = Path(__file__).parent / "node"
@@ -36,7 +39,10 @@ class Peer:
         clients: the client class for each transport that the peer has.
         needs: required Python modules or npm packages.
         compression: whether its server accepts compressed messages.
-        relays: whether it has two processes, of which one passes on what belongs to the other.
+        processes: how many processes it has; clients take turns with them.
+        relays: whether all clients are at the first process instead, and their sessions in the
+            second.
+        stored: whether its sessions are in a Redis.
     """
 
     name: str
@@ -44,7 +50,9 @@ class Peer:
     clients: dict[str, NewClient]
     needs: tuple[str, ...] = ()
     compression: bool = False
+    processes: int = 1
     relays: bool = False
+    stored: bool = False
 
     @property
     def on_node(self) -> bool:
@@ -64,6 +72,8 @@ class Peer:
         for module in self.needs:
             if importlib.util.find_spec(module) is None:
                 return f"the Python package {module} is not installed"
+        if self.stored and not redis.is_installed():
+            return f"{redis.EXECUTABLE} is not installed"
         return None
 
     def command(self, role: str, port: int, profile: str | None, out: Path) -> list[str]:
@@ -97,17 +107,33 @@ COMPRESSED = Peer(
 """Ours with uvicorn's default, which accepts the compression that browsers offer."""
 WRAPPED = Peer("onechannel, as_websocket(bare)", "wrapped", OURS.clients)
 """The bare callable below a hub: what a WebSocket endpoint that exists costs there."""
-RELAYED = Peer(
-    "onechannel, relayed",
-    "workers",
-    {
-        WEBSOCKET: onechannel.RelayedWebSocket,
-        STREAM: onechannel.RelayedStream,
-        POLL: onechannel.RelayedPoll,
-    },
-    relays=True,
-)
+_RELAYED_CLIENTS: dict[str, NewClient] = {
+    WEBSOCKET: onechannel.RelayedWebSocket,
+    STREAM: onechannel.RelayedStream,
+    POLL: onechannel.RelayedPoll,
+}
+RELAYED = Peer("onechannel, relayed", "workers", _RELAYED_CLIENTS, processes=2, relays=True)
 """Two workers: the clients of one have their sessions in the other."""
+STORED = Peer("onechannel, Redis", "stored", OURS.clients, needs=("redis",), stored=True)
+STORED_RELAYED = Peer(
+    "onechannel, Redis, relayed",
+    "stored",
+    _RELAYED_CLIENTS,
+    needs=("redis",),
+    processes=2,
+    relays=True,
+    stored=True,
+)
+"""Two processes that share a Redis: the clients of one have their sessions in the other."""
+STORED_SPREAD = Peer(
+    "onechannel, Redis, two processes",
+    "stored",
+    OURS.clients,
+    needs=("redis",),
+    processes=2,
+    stored=True,
+)
+"""Two processes that share a Redis, with half of the clients and sessions in each."""
 BARE = Peer(
     "bare ASGI callable",
     "bare",
@@ -159,38 +185,49 @@ PEERS: tuple[Peer, ...] = (
 
 
 class Server:
-    """A peer's server, in a process of its own (or two, if it relays) on a core of its own.
+    """A peer's server, in processes of its own, and the Redis that it needs.
 
     Args:
         peer: the peer that it belongs to.
         role: what the server does with a message.
-        core: the core that it may use.
+        cores: the cores that it may use.
         profile: ``cpu``, ``calls``, or None for no profile.
     """
 
-    def __init__(self, peer: Peer, role: str, core: int, profile: str | None = None) -> None:
+    def __init__(
+        self, peer: Peer, role: str, cores: Collection[int], profile: str | None = None
+    ) -> None:
         self.peer = peer
         self.role = role
-        self.ports = [_free_port() for _ in range(2 if peer.relays else 1)]
-        """The first is that of its clients; the second that of their sessions."""
-        self._core = core
+        self.ports = [_free_port() for _ in range(peer.processes)]
+        """If it relays, the first is that of its clients, the second that of their sessions."""
+        self._next = itertools.cycle(self.ports)
+        self._cores = cores
         self._profile = profile
-        self._folder = tempfile.TemporaryDirectory(prefix="onechannel-bench-")
-        self._out = Path(self._folder.name) / "profile.txt"
-        self._log = Path(self._folder.name) / "log.txt"
+        self._temporary = tempfile.TemporaryDirectory(prefix="onechannel-bench-")
+        self._folder = Path(self._temporary.name)
+        self._log = self._folder / "log.txt"
         self._processes: list[asyncio.subprocess.Process] = []
+        self._redis = Redis(_free_port(), self._folder) if peer.stored else None
 
     @property
     def pids(self) -> list[int]:
-        """The process ids."""
+        """The process ids, without that of its Redis."""
         return [process.pid for process in self._processes]
+
+    @property
+    def store_pids(self) -> list[int]:
+        """The process ids of its Redis."""
+        return self._redis.pids if self._redis is not None else []
 
     async def start(self) -> None:
         """Start the server, and return once it listens."""
         # A child inherits the core affinity of its parent.
         mine = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {self._core})
+        os.sched_setaffinity(0, self._cores)
         try:
+            if self._redis is not None:
+                await self._redis.start()
             for port in self.ports:
                 self._processes.append(await self._start(port))
         finally:
@@ -198,7 +235,7 @@ class Server:
         try:
             async with asyncio.timeout(2 * WAIT_TIMEOUT):
                 for port in self.ports:
-                    while not await self._listens(port):
+                    while not await redis.listens(port):
                         if any(process.returncode is not None for process in self._processes):
                             raise RuntimeError("the process exited")
                         await asyncio.sleep(0.05)
@@ -208,10 +245,9 @@ class Server:
             raise RuntimeError(f"{self.peer.name} did not start ({error}):\n{written}") from None
 
     async def _start(self, port: int) -> asyncio.subprocess.Process:
-        profile = self._profile if port == self.ports[0] else None
         with self._log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *self.peer.command(self.role, port, profile, self._out),
+                *self.peer.command(self.role, port, self._profile, self._profile_of(port)),
                 cwd=ROOT,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -220,17 +256,13 @@ class Server:
                     **os.environ,
                     "PYTHONPATH": str(ROOT),
                     "NODE_ENV": "production",
-                    "ONECHANNEL_WORKERS": str(Path(self._folder.name) / "workers"),
+                    "ONECHANNEL_WORKERS": str(self._folder / "workers"),
+                    "BENCHMARK_REDIS": self._redis.url if self._redis is not None else "",
                 },
             )
 
-    async def _listens(self, port: int) -> bool:
-        try:
-            _, writer = await asyncio.open_connection(HOST, port)
-        except OSError:
-            return False
-        writer.close()
-        return True
+    def _profile_of(self, port: int) -> Path:
+        return self._folder / f"profile-{port}.txt"
 
     @property
     def log(self) -> str:
@@ -238,7 +270,7 @@ class Server:
         return self._log.read_text(errors="replace")
 
     async def stop(self) -> str:
-        """Stop the server. Return its profile if one was requested, or an empty string."""
+        """Stop the server. Return the profiles of its processes if they were requested."""
         for process in self._processes:
             if process.returncode is None:
                 process.send_signal(signal.SIGTERM if self._profile else signal.SIGKILL)
@@ -248,8 +280,11 @@ class Server:
             except TimeoutError:
                 process.kill()
                 await process.wait()
-        text = self._out.read_text() if self._out.exists() else ""
-        self._folder.cleanup()
+        if self._redis is not None:
+            await self._redis.stop()
+        profiles = [path for port in self.ports if (path := self._profile_of(port)).exists()]
+        text = "\n\n".join([path.read_text() for path in profiles])
+        self._temporary.cleanup()
         return text
 
     def collect_garbage(self) -> None:
@@ -259,11 +294,13 @@ class Server:
 
     def toggle_profile(self) -> None:
         """Start profiling on the first call, and stop on the second."""
-        os.kill(self.pids[0], signal.SIGUSR1)
+        for pid in self.pids:
+            os.kill(pid, signal.SIGUSR1)
 
     def client(self, transport: str, messages: Messages, first: int = 0) -> Client:
         """Return a new client of this server."""
-        client = self.peer.clients[transport](self.ports[0], messages, first)
+        port = self.ports[0] if self.peer.relays else next(self._next)
+        client = self.peer.clients[transport](port, messages, first)
         if self.peer.relays:
             assert isinstance(client, onechannel.Relayed)
             client.home = self.ports[1]

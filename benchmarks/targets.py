@@ -11,6 +11,9 @@ from benchmarks.peers import (
     OURS,
     POLL,
     RELAYED,
+    STORED,
+    STORED_RELAYED,
+    STORED_SPREAD,
     STREAM,
     TRANSPORTS,
     WEBSOCKET,
@@ -35,6 +38,7 @@ DEEP = "echo, 64 sessions, depth 16, 64 B"
 WIDE = "echo, 64 sessions, depth 1, 64 B"
 SINGLE = "echo, 1 session, depth 1, 64 B"
 RELAY = f"relayed {SINGLE}"
+STORED_GROUP = "stored, one message to 1000"
 PUSH = "10 messages at once to 200, without a pause"
 
 
@@ -139,6 +143,7 @@ def _all(results: Results) -> Iterator[Verdict]:
     if relayed is not None and local is not None:
         value = relayed.difference(local, P50)
         yield Verdict("WebSocket echo, relayed: added to p50", value, 0.3, False, "ms")
+    yield from _stored(results)
     crowds = [
         (result.workload.sessions, result)
         for result in _ours(results)
@@ -149,6 +154,23 @@ def _all(results: Results) -> Iterator[Verdict]:
         value = _inverse(most.ratio(fewest, CPU))
         name = f"CPU per message at {many} sessions"
         yield Verdict(name, value, 1.15, False, f"x that at {few}")
+
+
+def _stored(results: Results) -> Iterator[Verdict]:
+    for peer, place, bound in ((STORED, "at home", 0.6), (STORED_RELAYED, "relayed", 0.5)):
+        echo = f"WebSocket echo through Redis, {place}"
+        value = results.ratio(f"stored {DEEP}", WEBSOCKET, RATE, peer, to=OURS)
+        name = f"{echo}, 64 sessions, depth 16: messages/s"
+        yield Verdict(name, value, bound, True, "x memory")
+        single = results.find(f"stored {SINGLE}", WEBSOCKET, peer)
+        memory = results.find(f"stored {SINGLE}", WEBSOCKET)
+        if single is not None and memory is not None:
+            added = single.difference(memory, P50)
+            yield Verdict(f"{echo}, depth 1: added to p50", added, 1, False, "ms")
+    group = results.find(STORED_GROUP, WEBSOCKET, STORED_SPREAD)
+    if group is not None:
+        name = "one message to 1,000 in two processes with Redis: to the last"
+        yield Verdict(name, group.value(TO_LAST), 150, False, "ms")
 
 
 def _ours(results: Results) -> list[Result]:

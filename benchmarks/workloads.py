@@ -41,6 +41,7 @@ RATE = Figure("messages/s", more_is_better=True)
 DELIVERIES = Figure("deliveries/s", more_is_better=True)
 SESSIONS = Figure("sessions/s", more_is_better=True)
 CPU = Figure("server CPU us each", digits=2)
+STORE_CPU = Figure("Redis CPU us each", digits=2)
 P50 = Figure("p50 ms", digits=3)
 P95 = Figure("p95 ms", digits=3)
 TO_LAST = Figure("ms to the last", digits=2)
@@ -67,11 +68,13 @@ class Workload(ABC):
         role: the role of the server that it needs.
         figures: the figures that it gives; peers are compared by the first.
         fresh: whether each run needs a new server.
+        shares_cores: whether the server may use the generator's core, too.
     """
 
     role = "echo"
     figures: tuple[Figure, ...] = ()
     fresh = False
+    shares_cores = False
 
     @property
     @abstractmethod
@@ -123,9 +126,9 @@ async def closed(clients: list[Client]) -> None:
     await asyncio.sleep(0.05 + len(clients) / 2000)
 
 
-def _each(usage: Usage, count: float) -> float:
-    """Return the server CPU per item, in microseconds."""
-    return usage.server / max(1, count) * 1e6
+def _each(seconds: float, count: float) -> float:
+    """Return the CPU time per item, in microseconds."""
+    return seconds / max(1, count) * 1e6
 
 
 class Echo(Workload):
@@ -198,7 +201,7 @@ class Echo(Workload):
         await asyncio.sleep(self.SETTLE)
         latencies.clear()
         before = sum([client.received for client in clients])
-        meter = Meter(server.pids)
+        meter = Meter(server.pids, server.store_pids)
         await asyncio.sleep(self.seconds)
         usage = meter.read()
         count = sum([client.received for client in clients]) - before
@@ -206,7 +209,11 @@ class Echo(Workload):
         for client in clients:
             await client.until_all_echoed()
             client.on_messages = None
-        figures = {RATE.name: count / usage.seconds, CPU.name: _each(usage, count)}
+        figures = {
+            RATE.name: count / usage.seconds,
+            CPU.name: _each(usage.server, count),
+            STORE_CPU.name: _each(usage.store, count),
+        }
         if latencies:
             figures[P50.name] = median(latencies) * 1000
             figures[P95.name] = quantiles(latencies, n=20)[-1] * 1000
@@ -221,6 +228,23 @@ class RelayedEcho(Echo):
         return f"relayed {super().title}"
 
 
+class StoredEcho(Echo):
+    """The same, to compare sessions in Redis with those in memory.
+
+    The processes of the server and Redis use both cores, as on a machine of two.
+    """
+
+    shares_cores = True
+
+    def __init__(self, connections: int, depth: int, size: int, seconds: float) -> None:
+        super().__init__(connections, depth, size, seconds)
+        self.figures = (self.figures[0], CPU, STORE_CPU, *self.figures[2:])
+
+    @property
+    def title(self) -> str:
+        return f"stored {super().title}"
+
+
 class FanOut(Workload):
     """One session sends to all sessions: the time until the last one has every message.
 
@@ -232,6 +256,8 @@ class FanOut(Workload):
     """
 
     role = "lobby"
+    settle = 0.0
+    """Seconds in which the sessions become members."""
 
     def __init__(self, members: int, burst: int, seconds: float, pause: float) -> None:
         self.members = members
@@ -258,10 +284,11 @@ class FanOut(Workload):
         if clients is None:
             clients = await opened(server, transport, self.messages, self.members)
             self._clients[server] = clients
+            await asyncio.sleep(self.settle)
             await self._round(clients)
             await asyncio.sleep(self.pause)
         seconds: list[float] = []
-        meter = Meter(server.pids)
+        meter = Meter(server.pids, server.store_pids)
         end = time.perf_counter() + self.seconds
         while len(seconds) < 2 or time.perf_counter() < end:
             seconds.append(await self._round(clients))
@@ -273,7 +300,8 @@ class FanOut(Workload):
         figures = {
             TO_LAST.name: median(seconds) * 1000,
             DELIVERIES.name: deliveries / median(seconds),
-            CPU.name: _each(usage, deliveries * len(seconds)),
+            CPU.name: _each(usage.server, deliveries * len(seconds)),
+            STORE_CPU.name: _each(usage.store, deliveries * len(seconds)),
         }
         return Sample(figures, usage)
 
@@ -294,6 +322,21 @@ class FanOut(Workload):
         clients[0].send(self.burst)
         async with asyncio.timeout(WAIT_TIMEOUT):
             return await all_have_it - began
+
+
+class StoredFanOut(FanOut):
+    """The same, to compare sessions in Redis with those in memory; see `StoredEcho`."""
+
+    shares_cores = True
+    settle = 1.0
+
+    def __init__(self, members: int, burst: int, seconds: float, pause: float) -> None:
+        super().__init__(members, burst, seconds, pause)
+        self.figures = (*self.figures, STORE_CPU)
+
+    @property
+    def title(self) -> str:
+        return f"stored, {super().title}"
 
 
 class Opening(Workload):
@@ -329,7 +372,10 @@ class Opening(Workload):
             usage = meter.read()
         finally:
             await closed(clients)
-        figures = {SESSIONS.name: self.count / usage.seconds, CPU.name: _each(usage, self.count)}
+        figures = {
+            SESSIONS.name: self.count / usage.seconds,
+            CPU.name: _each(usage.server, self.count),
+        }
         return Sample(figures, usage)
 
 

@@ -11,6 +11,8 @@ from transport.limits import Limits
 from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.frames import Json
 from transport.protocol.topic_names import DISMISSALS, EVERYONE, GROUP, encode_dismissal
+from transport.stores.names import shorten_topic
+from transport.stores.topics.line import keep_running
 from transport.stores.topics.wire import TopicStore
 from transport.stores.topics.writer import TopicWriter
 
@@ -33,7 +35,7 @@ class Publisher:
 
     It has one connection, which it opens when it sends first, and replaces when it breaks. What is
     sent reaches each channel once, in the order of the calls, also if the store answers late or is
-    replaced. Use it in one event loop.
+    replaced. Use one for all messages of a process, in one event loop.
 
     Args:
         store: that of the hub: a `RedisStore` with the same Redis and prefix.
@@ -75,7 +77,9 @@ class Publisher:
         if self._task is not None:
             raise RuntimeError("this Publisher is in use already: make another one")
         self._writer = TopicWriter(self._topics.publish_wire())
-        self._task = asyncio.create_task(self._writer.run(), name="onechannel publisher")
+        self._task = asyncio.create_task(
+            keep_running(self._writer.run), name="onechannel publisher"
+        )
         return self
 
     async def __aexit__(
@@ -169,10 +173,15 @@ class PublishedGroup:
             exclude: the id of a channel that does not get it.
 
         Raises:
+            TypeError: ``exclude`` is not a str.
             Unsendable, TooLarge: the message cannot be sent; no channel gets it.
             StoreUnavailable: the store did not take it within 15 s. It may have done so: then the
                 channels get it.
             RuntimeError: called outside the ``async with`` of the publisher, or in another event
                 loop.
         """
-        await self._send(GROUP + self.name, message, exclude)
+        if not isinstance(exclude, str):
+            raise TypeError(
+                f"exclude is the id of a channel, a str, not a {type(exclude).__name__}"
+            )
+        await self._send(shorten_topic(GROUP + self.name), message, exclude)

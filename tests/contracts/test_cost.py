@@ -24,9 +24,11 @@ import transport
 from tests.support.clients.frame_client import FrameClient, frame_client
 from tests.support.turned_clock import anyio_backend  # noqa: F401 - a fixture
 from transport import Channel, Hub, Limits, as_websocket
+from transport.bus.shared import SharedStore
 from transport.protocol.server.session import ServerSession
 from transport.server.runner import Runner
-from transport.testing import ask, lines, opening, request, socket, stream
+from transport.testing import ask, cluster, lines, opening, request, socket, stream
+from transport.testing.store_model import StoreModel
 
 PACKAGE = str(Path(transport.__file__).parent)
 TESTING = str(Path(PACKAGE) / "testing")
@@ -43,6 +45,8 @@ MAX_CALLS_PER_MEMBER_TEN_TOGETHER = 13
 MAX_CALLS_SSE = {1: 225, 16: 35.5}
 MAX_CALLS_LONGPOLL = {1: 335, 16: 42}
 MAX_CALLS_BESIDE_POLL = {1: 200, 16: 37}
+MAX_CALLS_STORED = {1: 275, 16: 46}
+MAX_CALLS_STORED_AND_RELAYED = {1: 345, 16: 51}
 MAX_CALLS_PER_SWEEP = 10.5
 MAX_SESSION_BYTES = 7_000
 MAX_CALLS_OPENING = {"websocket": 190, "sse": 230, "longpoll": 178}
@@ -249,6 +253,37 @@ async def test_poll_echo_makes_few_calls(together: int) -> None:
 
         await echoes()
         assert max([await echoes() for _ in range(10)]) / together <= MAX_CALLS_LONGPOLL[together]
+
+
+@asynccontextmanager
+async def stored_page(*, is_relayed: bool) -> AsyncIterator[Page]:
+    """Open a page whose session is in a store; if relayed, its home is another process."""
+
+    def make_hub(store: SharedStore) -> Hub:
+        return Hub(echo, store=store, name="test", limits=LIMITS)
+
+    async with AsyncExitStack() as stack:
+        processes = await stack.enter_async_context(cluster(make_hub, 2, store=StoreModel()))
+        opened = frame_client(processes[0], "websocket", opening())
+        client = await stack.enter_async_context(opened)
+        await client.confirm()
+        if is_relayed:
+            frame = opening(2, session=client.token, epoch=client.opened["epoch"])
+            resumed = frame_client(processes[1], "websocket", frame)
+            client = await stack.enter_async_context(resumed)
+            await client.confirm()
+        yield Page(client)
+
+
+@pytest.mark.parametrize(
+    ("is_relayed", "bounds"), [(False, MAX_CALLS_STORED), (True, MAX_CALLS_STORED_AND_RELAYED)]
+)
+async def test_stored_echo_makes_few_calls(is_relayed: bool, bounds: dict[int, float]) -> None:
+    """Those of a bus are not counted: the processes have one of the test."""
+    async with stored_page(is_relayed=is_relayed) as page:
+        await page.echoes(32, together=16)
+        for together, bound in bounds.items():
+            assert await page.echoes(48, together) / 48 <= bound
 
 
 async def test_sweep_checks_each_session_once() -> None:

@@ -54,11 +54,11 @@ async def running(
         await process.store.stop()
 
 
-async def end_grace(server: RedisServer) -> None:
-    """Let the data of a server be old."""
+async def end_grace(server: RedisServer, layout: str = "oc1") -> None:
+    """Let the data of a server in this layout be old."""
     async with server.client() as client:
         info = await client.info("server")
-        await client.set("oc1:born", encode_birth(shorten_run(info["run_id"]), 0))
+        await client.set(f"{layout}:born", encode_birth(shorten_run(info["run_id"]), 0))
 
 
 async def stored(server: RedisServer, session_id: str = "one") -> list[str]:

@@ -90,6 +90,17 @@ async def test_store_that_is_away_is_an_error_after_a_while() -> None:
             await publisher.group("lobby").send("1")
 
 
+@pytest.mark.parametrize("excluded", [None, 1, b"someone"])
+async def test_wrong_exclude_is_refused_and_others_are_sent(excluded: Any) -> None:
+    store = Store()
+    async with asyncio.timeout(10), Publisher(store, hub="chat") as publisher:
+        group = publisher.group("lobby")
+        with pytest.raises(TypeError, match="exclude is the id of a channel"):
+            await group.send("1", exclude=excluded)
+        await group.send("2")
+    assert store.sent == [("g/lobby", '"2"', "")]
+
+
 async def test_publisher_is_used_in_its_block_only() -> None:
     publisher = Publisher(Store(), hub="chat")
     with pytest.raises(RuntimeError, match="use it in `async with"):

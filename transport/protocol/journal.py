@@ -52,7 +52,8 @@ class Image(Struct, frozen=True, kw_only=True):
         partial: how many of the last messages the handler has sent for message ``handled + 1``.
         trials: how often message ``handled + 1`` was handed out after the death of a home.
         closing: how the server closes the session, encoded; empty unless it is closing.
-        cursors: for each topic the last entry that the session has taken.
+        cursors: for each topic the last entry that the session has taken; for some, under another
+            name, the last one that it has taken and the topic has lost.
         payloads: the messages that the client has not acknowledged.
         tombstone: how the session ended, encoded; empty until then.
     """

@@ -11,10 +11,12 @@ class DrivenJournal(Protocol):
     Attributes:
         epoch: what its clients are told (EPO-1).
         born: when the session was opened, in microseconds of the store's clock.
+        is_busy: whether a write is due or under way: until it is stored, `changed` does nothing.
     """
 
     epoch: str
     born: int
+    is_busy: bool
 
     @property
     def is_held(self) -> bool:

@@ -135,10 +135,11 @@ class SessionDriver:
         number = self.session.send(payload, size)
         if footprint(self.session) > self.grant:
             self._memory.grow(self)
-        if self.journal is not None:
+        if (journal := self.journal) is not None:
             if offered:
                 self.session.offered()
-            self.journal.changed()
+            if not journal.is_busy:
+                journal.changed()
             return number
         for link in self.links:
             if link.waiter is not None and not link.attachment.posts:
@@ -212,8 +213,8 @@ class SessionDriver:
             incoming.mark_handled()  # what the handler had in hand, as it asks for the next
             raise self.handed_over()
         handled = incoming.handled
-        if self.journal is not None:
-            self.journal.check_lease()
+        if (journal := self.journal) is not None:
+            journal.check_lease()
         try:
             message = session.receive_nowait()
         except ChannelClosed:
@@ -221,14 +222,16 @@ class SessionDriver:
                 incoming.mark_handled()  # what the handler had in hand, as it asks for the next
             raise
         finally:
-            if incoming.handled != handled:
-                if self.journal is not None:
-                    self.journal.changed()
-                for link in self.links:  # here for speed: this runs for every message
-                    if link.waiter is not None:
-                        link.wake_writer_if_due()
-                if self._handled_waiters:
-                    self._wake_handled()
+            if incoming.handled != handled:  # here for speed: this runs for every message
+                if journal is not None:  # nobody is told before it is stored
+                    if not journal.is_busy:
+                        journal.changed()
+                else:
+                    for link in self.links:
+                        if link.waiter is not None:
+                            link.wake_writer_if_due()
+                    if self._handled_waiters:
+                        self._wake_handled()
         if session.inbox.in_hand_size and footprint(session) > self.grant:
             self._memory.grow(self, handed_over=True)
             if session.ending is not None:

@@ -38,6 +38,8 @@ HEAL_WITHIN = 600.0
 """Seconds since the last proof within which a store that does not have the session is repaired: by
 then it would have forgotten the tombstone, too."""
 
+SAVED_WITHIN = 15.0
+"""Seconds for which an application waits until something is stored: as for a publication."""
 
 GRACE_POLL = 0.25
 """Seconds between two looks whether the grace is over."""
@@ -63,7 +65,7 @@ class Journal:
 
     Attributes:
         id: the public id of the session.
-        epoch, born: see `DrivenJournal`.
+        epoch, born, is_busy: see `DrivenJournal`.
     """
 
     __slots__ = (
@@ -71,7 +73,7 @@ class Journal:
         "_forced",
         "_healing",
         "_image",
-        "_is_waiting",
+        "_may_differ",
         "_must_heal",
         "_must_prove",
         "_on_lost",
@@ -89,6 +91,7 @@ class Journal:
         "born",
         "epoch",
         "id",
+        "is_busy",
     )
 
     def __init__(
@@ -108,9 +111,10 @@ class Journal:
         self._version = self._stored_version = image.version
         self._state = _State.HELD
         self._under_way: Write | None = None
-        self._is_waiting = False
-        """Whether the store knows that there is something to write."""
+        self.is_busy = False
         self._must_heal = False
+        self._may_differ = False
+        """Whether the store may have lost what another home has written while this one lapsed."""
         self._must_prove = False
         self._forced = -1
         """The message in the handler's hand for which the next step is forced."""
@@ -129,7 +133,7 @@ class Journal:
 
     def changed(self) -> None:
         """Tell the store if there is something to write now."""
-        if self._is_waiting or self._under_way is not None or self._state is _State.OVER:
+        if self.is_busy or self._state is _State.OVER:
             return
         session = self._driver.session
         if (
@@ -139,9 +143,9 @@ class Journal:
             or self._release is not None
             or session.ending is not None
         ):
-            self._is_waiting = True
+            self.is_busy = True
             self._store.wrote(self)
-        elif session.has_partial and self._partial_timer is None:
+        elif self._partial_timer is None and session.has_partial:
             delay, number = session.limits.step, session.incoming.delivered
             self._partial_timer = self._driver.loop.call_later(delay, self._took_long, number)
 
@@ -157,8 +161,8 @@ class Journal:
         """Store what the handler has sent for the message in its hand, apart from the message."""
         if self._state is not _State.OVER:
             self._forced = self._driver.session.incoming.delivered
-            if not self._is_waiting and self._under_way is None:
-                self._is_waiting = True
+            if not self.is_busy:
+                self.is_busy = True
                 self._store.wrote(self)
 
     def tick(self) -> None:
@@ -187,7 +191,7 @@ class Journal:
         """Learn that the store has lost data: see whether it still has this session."""
         self.check_lease()
         if self._state is _State.DOUBTFUL:
-            self._must_heal = True  # another may have had the session, of which nothing is left
+            self._must_heal = self._may_differ = True
         self.prove()
 
     def prove(self) -> None:
@@ -212,14 +216,26 @@ class Journal:
             await self._next_stored()
 
     async def saved(self) -> None:
-        """Wait until what there is to store now is stored, or the session has gone."""
+        """Wait until what there is to store now is stored, or the session has gone.
+
+        Raises:
+            StoreUnavailable: the store has not stored it in time; it does so later.
+        """
         session = self._driver.session
         version = self._version
-        if self._is_waiting or session.has_step or session.has_partial:
+        is_waiting = self.is_busy and self._under_way is None
+        if is_waiting or session.has_step or session.has_partial:
             version += 1  # that of the next write
-        while self._stored_version < version and self._state is not _State.OVER:
-            self.changed()
-            await self._next_stored()
+        try:
+            async with asyncio.timeout(SAVED_WITHIN):
+                while self._stored_version < version and self._state is not _State.OVER:
+                    self.changed()
+                    await self._next_stored()
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"the store has not stored within {SAVED_WITHIN:g} s what this channel has done; "
+                "it does once it can, and the log says why it cannot"
+            ) from None
 
     async def _next_stored(self) -> None:
         waiter = self._driver.loop.create_future()
@@ -252,8 +268,10 @@ class Journal:
 
     def next_write(self) -> Write | None:
         """See `Source.next_write`."""
-        self._is_waiting = False
-        if self._under_way is not None or self._state is _State.OVER:
+        if self._under_way is not None:
+            return None
+        self.is_busy = False
+        if self._state is _State.OVER:
             return None
         if self._state is _State.DOUBTFUL and self._store.in_grace:
             # The store may be an older copy, which does not know yet who has claimed the session.
@@ -262,6 +280,7 @@ class Journal:
         change = self._next_change()
         if change is None:
             return None
+        self.is_busy = True
         self._version += 1
         image = self._image
         self._under_way = Write(image.home, image.fence, self._version, change)
@@ -287,7 +306,8 @@ class Journal:
         """Return the session as it is; also one that has ended, of which the rest is gone."""
         self._must_heal = self._must_prove = False
         session = self._driver.session
-        if self._state is _State.DOUBTFUL:
+        if self._may_differ:
+            self._may_differ = False
             session.diverge()
         image = replace(self._image, version=self._version + 1, run=self._store.run)
         return Heal(session.image(image), self._idle())
@@ -300,6 +320,7 @@ class Journal:
     def written(self, write: Write, outcome: Outcome) -> None:
         """See `Source.written`."""
         self._under_way = None
+        self.is_busy = False
         if self._state is _State.OVER:
             return
         self.check_lease()  # what was answered before the lease has ended, perhaps, proves nothing
@@ -319,6 +340,7 @@ class Journal:
             case Refusal.GONE | Refusal.BEHIND:
                 self._must_heal = True
                 if self._state is _State.DOUBTFUL:
+                    self._may_differ = True
                     self._write_after_grace(begins=True)
                     return
             case Failed(text):
@@ -358,7 +380,7 @@ class Journal:
         Args:
             begins: whether a grace is to begin.
         """
-        self._is_waiting = True
+        self.is_busy = True
         self._healing = self._driver.loop.create_task(self._until_after_grace(begins))
 
     async def _until_after_grace(self, begins: bool) -> None:
@@ -367,7 +389,7 @@ class Journal:
                 await self._store.begin_grace()
         while self._store.in_grace:  # noqa: ASYNC110 - no event announces it
             await asyncio.sleep(GRACE_POLL)
-        self._is_waiting = False
+        self.is_busy = False
         self.changed()
 
     def _end(self) -> None:

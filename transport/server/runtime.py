@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from transport.bus.shared import Joined
+from transport.errors import StoreUnavailable
 from transport.limits import Limits
 from transport.protocol.codec import Payload, size_of
 from transport.server.admission import Admission
@@ -82,7 +84,9 @@ class Runtime:
             stored: Stored | None = None
             if joined.store is not None and joined.topics is not None:
                 topics = StoredTopics(joined.topics)
-                dismissals = Dismissals(topics, self.registry.dismiss, self.registry.subjects)
+                dismissals = Dismissals(
+                    topics, self.registry.dismiss, self.registry.subjects, self._refuse
+                )
                 stored = Stored(joined.store, topics, dismissals, hub, application.wraps)
                 self._memberships = Memberships(topics, group)
                 sessions.on_begun = self._memberships.begun
@@ -139,7 +143,11 @@ class Runtime:
     def join(self, topic: str, channel: Channel) -> JoinedTopic:
         """Make a channel a member of a topic; see `Group.add`."""
         joining = self._memberships.join(topic, channel) if self._memberships is not None else None
-        return JOINED if joining is None else JoinedTopic(self.loop.create_task(joining))
+        if joining is None:
+            return JOINED
+        task = self.loop.create_task(joining)
+        task.add_done_callback(_retrieve)
+        return JoinedTopic(task)
 
     def leave_topic(self, topic: str, channel: Channel) -> None:
         """Let a channel leave a topic; see `Group.discard`."""
@@ -189,15 +197,27 @@ class Runtime:
         journals = [driver.journal for driver in held if driver.journal is not None]
         for journal in journals:
             journal.prove()
-        await asyncio.gather(*(journal.saved() for journal in journals))
+        with suppress(StoreUnavailable):
+            await asyncio.gather(*(journal.saved() for journal in journals))
         return [driver.session.id for driver in held]
 
     def dismiss(self, subject: str) -> None:
         """End the sessions of a user here, also one that is just being opened (IDN-2)."""
+        self._refuse(subject)
+        self.registry.dismiss(subject)
+
+    def _refuse(self, subject: str) -> None:
+        """Let nobody in whose sign-in as this user is under way."""
         self._authenticator.dismiss(subject)
         self.opener.dismiss(subject)
-        self.registry.dismiss(subject)
 
     def count(self) -> HubStatistics:
         """Return the counters of this process."""
         return statistics_of(self.registry, self.opener.refused, self.memory)
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Take the error of a store, so that the loop does not report what nobody has awaited."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, StoreUnavailable):
+        raise error  # a defect: the loop reports it

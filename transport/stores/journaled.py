@@ -209,8 +209,8 @@ class JournaledStore(Protocol):
         """Reach the store and take a lease; no effect if it has one.
 
         Raises:
-            StoreUnavailable: it cannot be reached; the message says why.
-            RuntimeError: it must not be used as it is set up; the message says what to do.
+            StoreUnavailable: it cannot be reached, or must not be used as it is set up; the message
+                says why, and what to do.
         """
         ...
 

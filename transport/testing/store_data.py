@@ -123,10 +123,12 @@ class Data(Struct, kw_only=True):
     ) -> Image | ClaimRefusal | Literal[Grace.GRACE]:
         """Give a session to another home; see `transport.protocol.journal.claim`."""
         after = claim(self.image(session_id, now), claimed, _milliseconds(now))
-        if not isinstance(after, Image):
+        if after in (ClaimRefusal.ENDED, ClaimRefusal.MOVED):
             return after
         if self.birth is None or self.birth[0] != claimed.run or now < self.birth[1] + TIMES.grace:
             return GRACE
+        if isinstance(after, ClaimRefusal):
+            return after
         self.sessions[session_id] = after, self.sessions[session_id][1]
         return replace(after, subject=shorten(after.subject))
 

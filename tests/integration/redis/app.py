@@ -3,7 +3,8 @@
 A channel is told in which process its handler runs, and gets what it sends back. Some messages do
 something else: see `serve`. What each handler is given is recorded in a file of its process, in the
 directory ``RECORD_TO``: a line for each message, with the session and the message. The log has all
-events that are not for debugging, each in a line of its own.
+events that are not for debugging, each in a line of its own. A process that finds the file
+``LATER`` is one of a later release.
 """
 
 from __future__ import annotations
@@ -11,12 +12,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+from pathlib import Path
+from secrets import token_hex
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 
+from tests.integration.redis.later_release import become_later
 from tests.support.browsers.member_page import PAGE
 from transport import Channel, Hub, Limits
 from transport.bus.redis_store import RedisStore
@@ -29,19 +33,34 @@ _record = os.open(
 
 def record(channel: Channel, message: object) -> None:
     """Write it before the handler does anything, so that it is there after a kill."""
-    os.write(_record, f"{channel.id} {json.dumps(message)}\n".encode())
+    os.write(_record, _line(channel, message))
+
+
+def times_given(channel: Channel, message: object) -> int:
+    """Return how often handlers were given a message, in all processes."""
+    given = [record.read_bytes() for record in Path(os.environ["RECORD_TO"]).iterdir()]
+    return b"".join(given).count(_line(channel, message))
+
+
+def _line(channel: Channel, message: object) -> bytes:
+    return f"{channel.id} {json.dumps(message)}\n".encode()
 
 
 async def serve(channel: Channel) -> None:
     """Serve a client."""
-    room = hub.group("room")
-    await room.add(channel)
+    run = token_hex(4)
+    published = 0
     await channel.send({"pid": os.getpid()})
     async for message in channel:
         record(channel, message)
         match message:
-            case {"say": said}:
-                await room.send({"said": said})
+            case {"join": str(name)}:
+                await hub.group(name).add(channel)
+            case {"publish": number, "in": str(name), **then}:
+                published += 1
+                await hub.group(name).send({"published": [channel.id, number, run, published]})
+                if "die" in then and times_given(channel, message) == 1:
+                    os._exit(9)
             case {"die": _}:
                 os._exit(9)
             case {"part": text}:
@@ -56,6 +75,8 @@ async def page(request: Request) -> Response:
     return HTMLResponse(PAGE)
 
 
+if Path(os.environ["LATER"]).exists():
+    become_later()
 log = logging.getLogger("transport")
 log.setLevel(logging.INFO)
 log.addHandler(logging.StreamHandler())

@@ -64,9 +64,9 @@ async def lives(redis: RedisServer) -> dict[bytes, int]:
 
 async def test_no_secret_is_sent_to_redis(redis: RedisServer) -> None:
     """No token, nonce or credential of openings, resumes and renewals (IDN-3, REN-1)."""
-    async with serving(APP), redis.client() as client:  # so that the key of the tokens is made
-        key = await client.get(Keys().secret)
-    assert isinstance(key, bytes)
+    async with serving(APP), redis.client() as client:
+        while not isinstance(key := await client.get(Keys().secret), bytes):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)  # until the key of the tokens is made
     async with monitored(redis) as read, serving(APP) as first, serving(APP) as second:
         ids, secrets = await tour(first, second)
         said = await read()

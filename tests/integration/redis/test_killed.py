@@ -15,6 +15,7 @@ import pytest
 from tests.integration.redis.conftest import COUNT_OF_EACH, IS_FULL
 from tests.integration.redis.crew import Crew
 from tests.integration.redis.load import Load, load
+from tests.integration.redis.rooms import Rooms
 from tests.support.browsers.pages import pages
 from tests.support.clients.frame_client import TRANSPORTS
 from tests.support.clients.members import DEADLINE, PACING, Member, members
@@ -61,11 +62,25 @@ async def test_kills_lose_and_double_nothing(workers: Crew) -> None:
         members(workers.url, COUNT_OF_EACH) as crowd,
         pages(workers.url, PAGES) as tabs,
     ):
-        async with load(crowd, tabs) as talk:
+        async with (
+            load(crowd, tabs) as talk,
+            talk.rooms.announcements(workers.redis.url),
+        ):
             kills = await end_workers(workers, talk, crowd, signal.SIGKILL)
         again = workers.given_again()
         talk.tell("killed", workers, kills=kills)
         assert max(again.values(), default=0) <= Limits().unstored * kills
+
+
+async def test_publication_of_a_killed_handler_may_be_doubled(workers: Crew) -> None:
+    """The next handler is given the message again; each member gets both, in one order."""
+    async with members(workers.url, 1) as crowd:
+        rooms = Rooms(crowd)
+        await rooms.join()
+        await rooms.publish(crowd[0], die=True)
+        await rooms.publish(crowd[0])
+        await rooms.until_heard()
+        assert rooms.doubled(workers.given()) == 1
 
 
 async def test_stopped_workers_lose_and_double_nothing(workers: Crew) -> None:
@@ -81,18 +96,19 @@ async def test_stopped_workers_lose_and_double_nothing(workers: Crew) -> None:
         assert workers.given_again() == before
 
 
-async def test_rolling_restart_loses_and_doubles_nothing(workers: Crew) -> None:
-    """The server replaces one worker after the other."""
+async def test_rolling_deploy_loses_and_doubles_nothing(workers: Crew) -> None:
+    """The server replaces one worker after the other by one of a later release, and back."""
+    workers.expected |= {"unknown_item"}
     before = workers.given_again()
+    since = len(workers.server.log)
     async with members(workers.url, COUNT_OF_EACH) as crowd:
         async with load(crowd) as talk:
-            await workers.until_ready()
-            old = workers.pids
-            os.kill(workers.server.pid, signal.SIGHUP)
-            await workers.until_replaced(old)
-            await talk.until_answered()
-        talk.tell("rolling restart", workers)
+            for later in (True, False) if IS_FULL else (True,):
+                await workers.deploy(later=later)
+                await talk.until_answered()
+        talk.tell("rolling deploy", workers)
         assert workers.given_again() == before
+    assert workers.count("unknown_item", since) > 0  # that is how an earlier release knows
 
 
 async def test_worker_that_stood_still_does_no_harm(workers: Crew) -> None:

@@ -27,7 +27,8 @@ async def test_redis_gone_for_a_minute_drains_clients_once(workers: Crew) -> Non
     workers.expected |= {"store_unreachable"}
     since = len(workers.server.log)
     async with members(workers.url, COUNT_OF_EACH) as crowd:
-        async with load(crowd) as talk:
+        # A handler that publishes meanwhile gets `StoreUnavailable`.
+        async with load(crowd, publishes=0) as talk:
             await talk.until_answered()
             pids = workers.pids
             before = {pid: memory(pid) for pid in pids}

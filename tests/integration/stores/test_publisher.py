@@ -124,7 +124,7 @@ async def test_publisher_dismisses_users_of_all_processes(redis_server: RedisSer
         Publisher(RedisStore(url), hub="chat") as publisher,
         Publisher(RedisStore(url), hub="other") as stranger,
     ):
-        dismissals = Dismissals(topics, end, users.keys)
+        dismissals = Dismissals(topics, end, users.keys, lambda subject: None)
         following = asyncio.create_task(dismissals.run())
         await stranger.close_user("bob")
         await publisher.close_user("ann")

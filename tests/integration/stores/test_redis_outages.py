@@ -6,21 +6,24 @@ import asyncio
 import logging
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from redis.asyncio import Connection, ConnectionPool, Redis
 
 from tests.support.journaled_sessions import DEADLINE
 from tests.support.redis_processes import (
     QUICK,
+    end_grace,
     numbered,
     running,
     stored,
 )
 from tests.support.servers.redis import APPEND_ONLY, RedisServer, running_redis
 from transport.errors import StoreUnavailable
-from transport.protocol.journal import Refusal
-from transport.stores.journaled import Failed
+from transport.protocol.journal import Image, Refusal
+from transport.stores.journaled import Failed, Located
 
 
 @pytest.mark.parametrize("kind", ["kill", "load"])
@@ -220,3 +223,56 @@ async def test_broken_record_fails_its_session_only(redis_server: RedisServer) -
         with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
             await process.store.locate("one")
     assert await stored(redis_server, "two") == ["hello"]
+
+
+async def test_damaged_record_fails_what_asks_for_it_only(redis_server: RedisServer) -> None:
+    async with running(redis_server.url) as process, redis_server.client() as client:
+        await process.open("one")
+        await client.hset("oc1:s:{two}", "f", "1")
+        damaged, whole = await asyncio.gather(
+            process.store.locate("two"), process.store.locate("one"), return_exceptions=True
+        )
+        assert isinstance(whole, Located)
+        assert isinstance(damaged, StoreUnavailable)
+        assert "the record of a session has no field" in str(damaged)
+
+
+async def test_session_whose_log_is_another_type_is_torn(redis_server: RedisServer) -> None:
+    """The process that claims it resets it, and so deletes the key."""
+    async with running(redis_server.url) as process, redis_server.client() as client:
+        session = await process.open("one")
+        session.send("hello")
+        await session.until_stored()
+        await client.set("oc1:s:{one}:d", "not a list")
+        await end_grace(redis_server)
+        image = await process.store.claim("one", process.store.name, 1)
+        assert isinstance(image, Image)
+        assert image.is_torn
+
+
+async def test_demoted_master_is_left_for_the_new_one(tmp_path: Path) -> None:
+    """It keeps its connections, and refuses writes; new connections reach another Redis."""
+    ports: list[int] = []
+
+    class Moving(Connection):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options | {"port": ports[-1]})
+
+    folders = [tmp_path / name for name in ("old", "new")]
+    for folder in folders:
+        folder.mkdir()
+    async with running_redis(folders[0]) as old, running_redis(folders[1]) as new:
+        ports.append(old.port)
+        pool = ConnectionPool(Moving, host="127.0.0.1", port=old.port)
+        async with running(Redis(connection_pool=pool), QUICK) as process, old.client() as client:
+            session, idle = await process.open("one"), await process.open("idle")
+            session.send("one")
+            await session.until_stored()
+            ports.append(new.port)
+            await client.replicaof("127.0.0.1", str(new.port))
+            await process.until_told("lost")
+            session.send("two")
+            await session.until_stored()
+            await idle.until_stored()
+            assert await stored(new) == ["one", "two"]
+            assert not process.store.is_lapsed()

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -202,16 +203,6 @@ async def test_client_of_the_user_gives_its_settings(redis_server: RedisServer) 
     assert await stored(redis_server) == ["hello"]
 
 
-async def test_eviction_is_refused_at_the_start(tmp_path: Path) -> None:
-    async with running_redis(tmp_path, {"maxmemory-policy": "allkeys-lru"}) as server:
-        with pytest.raises(RuntimeError, match="set maxmemory-policy to noeviction"):
-            async with running(server.url):
-                pass
-    with pytest.raises(StoreUnavailable, match="cannot be reached"):
-        async with running(server.url):
-            pass
-
-
 async def test_second_hub_of_the_same_name_is_refused(redis_server: RedisServer) -> None:
     shared = RedisStore(redis_server.url)
     process = JournaledProcess(store_of(shared, "chat"))
@@ -220,6 +211,10 @@ async def test_second_hub_of_the_same_name_is_refused(redis_server: RedisServer)
         shared.join("chat", LIMITS)
     shared.join("news", LIMITS)
     await process.store.stop()
+    store = store_of(shared, "chat")
+    with pytest.raises(RuntimeError, match="name of its own"):  # though that has not started yet
+        shared.join("chat", LIMITS)
+    store.close()
     shared.join("chat", LIMITS)
 
 
@@ -264,8 +259,27 @@ async def test_process_has_one_name_on_bus_and_store(redis_server: RedisServer) 
     assert bus.is_alive(store.name)
 
 
+@pytest.mark.parametrize(("prefix", "error"), [(b"chat:", TypeError), ("\ud800", ValueError)])
+def test_prefix_that_no_key_can_begin_with_is_refused(prefix: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="prefix"):
+        RedisStore("redis://localhost", prefix=prefix)
+
+
+async def test_names_and_prefix_may_hold_any_character(redis_server: RedisServer) -> None:
+    """What Redis reads as a pattern elsewhere, too."""
+    shared = RedisStore(redis_server.url, prefix="a b\n{*[?]}é:")
+    for hub in ("", "*", "a\0}{", "h" * 1000):
+        process = JournaledProcess(store_of(shared, hub))
+        await process.store.start(process)
+        session = await process.open(f"one of {hub[:9]}")
+        session.send("hello")
+        await session.until_stored()
+        assert await process.store.locate(session.id) is not None
+        await process.store.stop()
+
+
 def test_what_is_no_redis_is_refused() -> None:
-    with pytest.raises(ValueError, match="schemes"):
+    with pytest.raises(ValueError, match="not the URL of a Redis"):
         RedisStore("http://localhost")
     with pytest.raises(TypeError, match="and not int"):
         RedisStore(6379)  # type: ignore[arg-type]

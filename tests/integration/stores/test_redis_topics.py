@@ -7,6 +7,7 @@ import random
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.servers.redis import RedisServer
 from transport.limits import Limits
@@ -291,6 +292,21 @@ async def test_nothing_of_a_topic_stays_for_ever(redis_server: RedisServer) -> N
     wire.drop()
 
 
+async def test_many_writers_are_rarely_looked_through(redis_server: RedisServer) -> None:
+    """A program may make a publisher for each message: each is kept for a minute."""
+    wire = topics(redis_server).publish_wire()
+    await wire.connect()
+    async with client_of(redis_server) as client:
+        await client.config_resetstat()
+        for count in range(20):
+            writers = [f"w{count}-{number}" for number in range(MAX_WRITERS)]
+            one = Publication(writer="", serial=1, payload="1")
+            await wire.publish([Append("t", replace(one, writer=name)) for name in writers])
+        commands = await client.info("commandstats")
+        assert commands["cmdstat_hgetall"]["calls"] < 20
+    wire.drop()
+
+
 async def test_repetition_does_not_dismiss_again(redis_server: RedisServer) -> None:
     """Who signs in between a dismissal and its late repetition stays."""
     store = topics(redis_server)
@@ -364,7 +380,7 @@ async def test_refused_connection_and_command_are_named(redis_server: RedisServe
         await wire.publish([])
     nobody = Connections("redis://127.0.0.1:1/0")
     nowhere = RedisTopics(nobody, Keys(), "chat", LIMITS).publish_wire()
-    with pytest.raises(Broken, match="connect"):
+    with pytest.raises(Broken, match="nothing listens"):
         await nowhere.connect()
 
 

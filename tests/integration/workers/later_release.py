@@ -6,32 +6,13 @@ item of a type that it does not know.
 
 from __future__ import annotations
 
-from typing import Any
-
-from msgspec import Struct, msgpack
-
 from tests.integration.workers.releases import app
+from tests.support.later_items import News, encode_item
 from transport.bus import pipe
 from transport.bus.items import Item
 from transport.bus.pipe import UnixPipe
 
 __all__ = ("app",)
-
-
-class News(Struct, tag="news", tag_field="type"):
-    """An item of the later release."""
-
-    text: str = "x"
-
-
-def encode(item: Any) -> bytes:
-    """Encode an item as the later release does."""
-    fields = msgpack.decode(msgpack.encode(item))
-    for each in (fields, fields.get("body")):
-        if isinstance(each, dict):
-            each["colour"] = "red"
-    return msgpack.encode(fields)
-
 
 _send = UnixPipe.send
 
@@ -42,5 +23,5 @@ def send(one: UnixPipe, item: Item) -> None:
     _send(one, News())  # type: ignore[arg-type]
 
 
-pipe.encode_item = encode  # type: ignore[attr-defined]
+pipe.encode_item = encode_item  # type: ignore[attr-defined]
 UnixPipe.send = send  # type: ignore[assignment]

@@ -13,23 +13,27 @@ from tests.support.browsers.chromium import Tab, chromium, tab
 
 _JOIN = """\
 ([name, transport]) => {
-    const member = { name, pid: 0, echoed: 0, heard: {}, resets: [], wrong: [] };
+    const member = { name, pid: 0, echoed: 0, heard: {}, published: [], resets: [], wrong: [] };
     globalThis.member = member;
     const channel = (globalThis.channel = new Channel("/", { transports: [transport] }));
     channel.addEventListener("reset", ({ reason }) => member.resets.push(reason));
     channel.addEventListener("message", ({ data }) => {
         if (data.pid) member.pid = data.pid;
         else if (data.said) (member.heard[data.said[0]] ??= []).push(data.said[1]);
+        else if (data.published) member.published.push(data.published);
         else if (data === member.echoed + 1) member.echoed = data;
         else member.wrong.push(data);
     });
     globalThis.talk = async (echoes) => {
         for (let number = 1; number <= echoes; number++) await channel.send(number);
     };
-    // Send a number after the other, as soon as the one before was handled, until `stop`.
-    globalThis.begin = () => {
+    // Send a number after the other, once the one before was handled and at most `pause`
+    // milliseconds have passed, until `stop`.
+    const passed = (pause) => new Promise((pass) => setTimeout(pass, pause));
+    globalThis.begin = (pause) => {
         member.talks = (async () => {
-            for (member.sent = 0; !member.stops; ) await channel.send(++member.sent);
+            for (member.sent = 0; !member.stops; await passed(pause * Math.random()))
+                await channel.send(++member.sent);
         })();
         member.talks.catch((error) => member.wrong.push(`${error}`));
     };

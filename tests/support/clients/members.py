@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from tests.support.clients.frame_client import TRANSPORTS
@@ -41,6 +41,7 @@ class Member(Waiters):
         heard: the numbers that it has heard, in order, by the name of the member that said them.
         is_held: whether its handler has begun a message that never ends.
         resets: the reasons of its resets.
+        take: called with every message of another kind; by default, there must be none.
     """
 
     def __init__(self, name: str, channel: Channel) -> None:
@@ -54,6 +55,7 @@ class Member(Waiters):
         self.heard: defaultdict[str, list[int]] = defaultdict(list)
         self.is_held = False
         self.resets: list[str] = []
+        self.take: Callable[[object], None] = _refuse
 
     async def listen(self) -> None:
         """Receive for ever."""
@@ -77,7 +79,7 @@ class Member(Waiters):
                         assert number == self.echoed + 1, (number, self.echoed)
                         self.echoed = number
                     case _:
-                        raise AssertionError(message)
+                        self.take(message)
             self.changed()
 
     async def until_served(self) -> None:
@@ -110,6 +112,10 @@ class Member(Waiters):
         self.said += 1
         number = await self.channel.send({"say": [self.name, self.said]})
         await self.channel.acknowledged(number)
+
+
+def _refuse(message: object) -> None:
+    raise AssertionError(message)
 
 
 @asynccontextmanager

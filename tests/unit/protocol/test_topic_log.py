@@ -192,6 +192,11 @@ def test_encoded_entry_is_decoded_unchanged(payload: Payload, exclude: str) -> N
     assert entry_size(entry) == len(encoded)
 
 
+def test_field_of_a_later_release_is_ignored() -> None:
+    entry = Entry(10, 20, 3, "w", 7, 5, "x", '"m"')
+    assert decode_entry(b'10 20 3 w 7 5 1 later 8\nx"m"') == entry
+
+
 @pytest.mark.parametrize("encoded", [b"", b"1 2 0 w 1 0 0", b"1 2 3\nx", b"1 2 0 w x 0 0\n1"])
 def test_other_bytes_are_no_entry(encoded: bytes) -> None:
     with pytest.raises(ValueError, match=r"entry|literal"):

@@ -10,6 +10,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from transport.bus import forks
 from transport.stores.redis.connections import BROKEN, Connections, abort
+from transport.stores.redis.faults import Refused, Unreached
 from transport.telemetry.log import ERROR, log_event
 
 ANSWER_WITHIN = 3.0
@@ -74,9 +75,9 @@ class Reconnecting:
             connection = self._connection = self._connections.make()
             try:
                 async with asyncio.timeout(ANSWER_WITHIN):
-                    await connection.connect()  # type: ignore[no-untyped-call]
+                    await self._connections.connect(connection)
                 await self._serve(connection)
-            except BROKEN as error:
+            except (*BROKEN, Refused, Unreached) as error:
                 self._failed(error)
             except Exception:  # noqa: BLE001 - logged with its traceback
                 log_event(

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from transport.bus.redis.census import Sign
 from transport.bus.redis.commands import Commands, pack
 from transport.bus.redis.connections import ANSWER_WITHIN
 from transport.bus.redis.keys import Keys
+from transport.stores.redis.faults import explain_error
 
 REGISTERED_FOR = 10.0
 """Seconds that a process can be found after its last look."""
@@ -27,6 +30,9 @@ class Finder:
         commands: to Redis.
         known: the names of the other processes that are known.
         looked: called with what a look has shown, when it began, and the time, in seconds.
+
+    Attributes:
+        refusal: why Redis has refused the last look; "" if it has not.
     """
 
     def __init__(
@@ -37,6 +43,7 @@ class Finder:
         known: Iterable[str],
         looked: Callable[[list[Sign], float, float], None],
     ) -> None:
+        self.refusal = ""
         self._keys = keys
         self._name = name
         self._commands = commands
@@ -95,7 +102,8 @@ class Finder:
     def _answered(self, answer: Any, looking: asyncio.Future[bool], began: float) -> None:
         if self._has_left:
             return
-        has_looked = not isinstance(answer, Exception)
+        has_looked = not isinstance(answer, ResponseError)
+        self.refusal = "" if has_looked else explain_error(answer)
         if has_looked:
             self._looked(
                 [Sign(name.decode(), lease, count) for name, lease, count in answer],

@@ -7,7 +7,6 @@ import re
 import secrets
 
 from transport.bus.interface import NAME_LENGTH
-from transport.stores.redis.keys import LAYOUT
 from transport.stores.redis.keys import Keys as StoreKeys
 
 _TAG_LENGTH = 4
@@ -30,7 +29,7 @@ class Keys:
         key = hashlib.sha256(hub.encode("utf-8", "surrogatepass")).hexdigest()
         self._tag = key[:_TAG_LENGTH]
         self._keys = StoreKeys(prefix)
-        self.registry = f"{prefix}{LAYOUT}:ps:{key[:16]}".encode()
+        self.registry = self._keys.processes(key[:16]).encode()
 
     def process(self, name: str) -> bytes:
         """Return the key of a process's lease, and its channel, which has the same name."""

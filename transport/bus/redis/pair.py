@@ -107,10 +107,11 @@ class Pair:
 
     def put(self, pipe: int, kind: Is, data: bytes = b"") -> None:
         """Let something be sent by the next `flush`, or when there is an epoch."""
-        last = max(len(data) - 1, 0) // PIECE * PIECE
-        for begin in range(0, last, PIECE):
+        begin = 0
+        while len(data) - begin > PIECE:
             self._put((pipe, Is.PIECE, data[begin : begin + PIECE]))
-        self._put((pipe, kind, data[last:]))
+            begin += PIECE
+        self._put((pipe, kind, data[begin:]))
 
     def _put(self, part: Part) -> None:
         self._waiting.append(part)

@@ -16,11 +16,15 @@ from transport.bus.redis.keys import Keys
 from transport.bus.redis.messages import decode_message
 from transport.bus.redis.roster import Roster
 from transport.bus.redis.subscription import Subscription
+from transport.errors import StoreUnavailable
 from transport.stores.redis.connections import BROKEN, Connections
+from transport.stores.redis.faults import Refused, Unreached, explain_error
 from transport.telemetry.log import INFO, WARNING, log_event
 
 HELLO_WITHIN = 1.0
 """Seconds that `start` waits for the pipes of a process. One that is stopped may not delay it."""
+
+NO_ANSWER = f"it does not answer within {ANSWER_WITHIN:g} s"
 
 LEAVE_WITHIN = 3.0
 """Seconds that `leave` waits until the others have taken what was sent to them."""
@@ -72,12 +76,17 @@ class RedisBus:
         """See `Bus.peers`."""
         return self._roster.peers.keys()
 
+    @property
+    def stalled_at(self) -> float:
+        """See `Bus.stalled_at`."""
+        return max(self._commands.stalled_at, self._subscription.stalled_at)
+
     async def start(self, receiver: Receiver) -> None:
         """See `Bus.start`. First subscribe, then look: of two that start together, one sees the
         other.
 
         Raises:
-            OSError: Redis cannot be reached, or refuses. Call it again later.
+            StoreUnavailable: Redis cannot be reached, or refuses. Call it again later.
         """
         self._roster.receiver = receiver
         self._subscription.start()
@@ -86,14 +95,15 @@ class RedisBus:
             async with asyncio.timeout(ANSWER_WITHIN):
                 await self._subscription.begun
                 if not await self._finder.look():
-                    raise OSError("it refuses to look for the others, see the log")
-        except BROKEN as error:
+                    raise Refused(self._finder.refusal or NO_ANSWER)
+        except (*BROKEN, Refused, Unreached) as error:
             await self._disconnect()
-            reason = str(error) or "it does not answer"
-            raise OSError(f"Redis cannot be used: {reason}") from error
+            reason = explain_error(error) or NO_ANSWER
+            raise StoreUnavailable(f"Redis cannot be used: {reason}") from None
         except BaseException:
             await self._disconnect()
             raise
+        self._commands.logs_refusals = True
         with suppress(TimeoutError):  # of one that is stopped
             async with asyncio.timeout(HELLO_WITHIN):
                 await self._roster.until_open()

@@ -19,7 +19,7 @@ from __future__ import annotations
 from transport.protocol.journal import Image, Step, Touch, ended
 from transport.protocol.server.closing import Closable
 from transport.protocol.server.tombstone import decode_close, encode_tombstone
-from transport.protocol.server.unstored import MAX_TRIALS, Unstored
+from transport.protocol.server.unstored import MAX_TRIALS, Trial, Unstored
 from transport.protocol.states import SessionState
 
 
@@ -82,10 +82,6 @@ class Journaled(Closable):
             return False
         return received >= unstored.epoch_first and epoch != unstored.epoch_before
 
-    def _holds_back(self, unstored: Unstored) -> bool:
-        """Whether the handler gets nothing now, though there may be something."""
-        return unstored.holds_back and (unstored.is_paused or bool(self.inbox))
-
     # What is not the handler's own
 
     def offered(self) -> None:
@@ -117,7 +113,7 @@ class Journaled(Closable):
         return (
             self.unstored is not None
             and self.ending is None
-            and self.unstored.has_step(has_message=self._has_message)
+            and self.unstored.has_step(has_trial=self._has_trial)
         )
 
     @property
@@ -126,10 +122,16 @@ class Journaled(Closable):
         return self.unstored is not None and self.ending is None and self.unstored.has_partial
 
     @property
-    def _has_message(self) -> bool:
-        """Whether a message waits that the handler has asked for, and may be given."""
+    def _has_trial(self) -> bool:
+        """Whether the trial of a message is due that the handler has asked for."""
         unstored = self.unstored
-        return unstored is not None and unstored.is_awaited and not self.paused and bool(self.inbox)
+        return (
+            unstored is not None
+            and unstored.trial is Trial.DUE
+            and unstored.is_awaited
+            and not unstored.is_paused
+            and bool(self.inbox)
+        )
 
     def step(self, *, force: bool = False, touch: Touch | None = None) -> Step | None:
         """Return what is new, for the store; call `stored` once that has it.
@@ -145,7 +147,7 @@ class Journaled(Closable):
         """
         if self.unstored is None or self.ending is not None:
             return None
-        return self.unstored.step(has_message=self._has_message, force=force, touch=touch)
+        return self.unstored.step(has_trial=self._has_trial, force=force, touch=touch)
 
     def stored(self, step: Step) -> None:
         """Show what a step contains: the store has it."""
@@ -162,7 +164,7 @@ class Journaled(Closable):
         assert self.unstored is not None, "no store keeps this session"
         if self.ending is not None:
             return ended(of, encode_tombstone(self.tombstone()), of.version)
-        return self.unstored.image(of, has_message=self._has_message)
+        return self.unstored.image(of, has_trial=self._has_trial)
 
     def diverge(self) -> None:
         """Go on, though another home may have had the session and the store has lost what it wrote.

@@ -164,7 +164,7 @@ class ServerSession(Journaled):
         unstored = self.unstored
         if unstored is not None:
             unstored.is_awaited = True
-            if self._holds_back(unstored):
+            if unstored.holds_back and (unstored.is_paused or self.inbox):
                 self.inbox.put_down()
                 return EMPTY
         message = self.inbox.take()
@@ -217,9 +217,10 @@ class ServerSession(Journaled):
         """Whether `receive_nowait` would return a message, or raise."""
         if self.state is _CLOSING or self.state is _CLOSED:
             return True
-        if self.unstored is not None and self._holds_back(self.unstored):
+        unstored, has_message = self.unstored, bool(self.inbox)
+        if unstored is not None and unstored.holds_back and (unstored.is_paused or has_message):
             return False
-        return True if self.inbox else self._has_everything()
+        return has_message or self._has_everything()
 
     def handler_ended(self) -> None:
         """Count no message as held by the handler: it has ended, at whatever message."""

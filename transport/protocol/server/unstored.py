@@ -171,8 +171,9 @@ class Unstored:
         """Record that the handler was given a message: what it sends from now on is for that."""
         self.is_awaited = False
         self._boundary = self._outgoing.last
-        self._offered.clear()
         self._offered_written = 0
+        if self._offered:
+            self._offered.clear()
 
     def offered(self) -> None:
         """Record that the message that was sent last is not the handler's own."""
@@ -188,11 +189,11 @@ class Unstored:
 
     # Steps
 
-    def has_step(self, *, has_message: bool) -> bool:
+    def has_step(self, *, has_trial: bool) -> bool:
         """Return whether there is something new to store, without `step` being forced.
 
         Args:
-            has_message: whether a message waits that the handler has asked for.
+            has_trial: whether the trial of a message is due that the handler has asked for.
         """
         end = self._end()
         return (
@@ -200,7 +201,7 @@ class Unstored:
             or self._incoming.handled > self._handled
             or self.closing != self._closing
             or (self._moves != [] and self._moves[0][0] <= end)
-            or (has_message and self.trial is Trial.DUE)
+            or has_trial
             or self._attachments.owner != self._attachments.written_owner
         )
 
@@ -217,18 +218,16 @@ class Unstored:
         # A step that was forced may have gone beyond the boundary.
         return max(self._boundary, self._last)
 
-    def step(self, *, has_message: bool, force: bool, touch: Touch | None) -> Step | None:
+    def step(self, *, has_trial: bool, force: bool, touch: Touch | None) -> Step | None:
         """Return what is new; see `ServerSession.step`."""
         if not (
-            touch is not None
-            or self.has_step(has_message=has_message)
-            or (force and self.has_partial)
+            touch is not None or self.has_step(has_trial=has_trial) or (force and self.has_partial)
         ):
             return None
         outgoing, attachments = self._outgoing, self._attachments
         first = self._last + 1
         end = outgoing.last if force else self._end()
-        changed = self._write(end, has_message=has_message)
+        changed = self._write(end, has_trial=has_trial)
         return Step(
             first=first,
             payloads=outgoing.payloads(first, end),
@@ -243,11 +242,11 @@ class Unstored:
             touch=touch,
         )
 
-    def image(self, of: Image, *, has_message: bool) -> Image:
+    def image(self, of: Image, *, has_trial: bool) -> Image:
         """Return the whole session with what is new; see `ServerSession.image`."""
         outgoing, attachments = self._outgoing, self._attachments
         end = self._end()
-        self._write(end, has_message=has_message)
+        self._write(end, has_trial=has_trial)
         return replace(
             of,
             handled=self._handled,
@@ -274,7 +273,7 @@ class Unstored:
         self.floor = max(self.floor, floor)
         self.stale = tuple(self._attachments.live)
 
-    def _write(self, end: int, *, has_message: bool) -> dict[str, int | None]:
+    def _write(self, end: int, *, has_trial: bool) -> dict[str, int | None]:
         """Count everything up to message ``end`` as written; return the cursors that change."""
         handled = self._incoming.handled
         self._last, self._handled = end, handled
@@ -282,7 +281,7 @@ class Unstored:
         self._attachments.written_owner = self._attachments.owner
         if handled > self._tried:
             self._trials, self._tried = 0, handled
-        if has_message and self.trial is Trial.DUE:
+        if has_trial:
             self.trial = Trial.WRITTEN
             self._trials += 1
         if self._offered:

@@ -10,7 +10,7 @@ from transport import codes
 from transport.bus.calls import Calls
 from transport.bus.interface import Bus, Pipe
 from transport.bus.items import CallItem, Item, LinkItem, TopicItem
-from transport.errors import ProtocolError
+from transport.errors import ProtocolError, StoreUnavailable
 from transport.limits import Limits
 from transport.protocol.codec import Payload
 from transport.server.authentication import Authenticator
@@ -36,6 +36,7 @@ from transport.server.topics.topics import Topics
 from transport.server.uplink import Uplink
 from transport.stores.memory import WorkerStore
 from transport.stores.names import shorten_topic
+from transport.stores.topics.line import keep_running
 from transport.telemetry.log import ERROR, INFO, log_event
 from transport.waiting import resolve
 
@@ -73,7 +74,7 @@ class Relay:
         self._limits = limits
         self._registry = registry
         self._stored = stored
-        self._calls = Calls()
+        self._calls = Calls(lambda: bus.stalled_at)
         now = registry.now
         self._lost_records: LostRecords | None = None
         homes: NamedHomes | StoredHomes
@@ -108,6 +109,8 @@ class Relay:
         self._inheritance: Inheritance | None = None
         loop = asyncio.get_running_loop()
         self._has_joined = False
+        self._reason = ""
+        """Why it has not."""
         self._following: list[asyncio.Task[None]] = []
         self._has_tried = loop.create_future()
         self._joining = loop.create_task(self._join())
@@ -160,7 +163,7 @@ class Relay:
         """Return what asks the other processes, once they are known.
 
         Raises:
-            RuntimeError: they cannot be found.
+            StoreUnavailable, RuntimeError: they cannot be found.
         """
         await self._until_joined()
         return self._queries
@@ -214,7 +217,7 @@ class Relay:
                     loop = asyncio.get_running_loop()
                     self._following = [
                         loop.create_task(self._stored.topics.run()),
-                        loop.create_task(self._stored.dismissals.run()),
+                        loop.create_task(keep_running(self._stored.dismissals.run)),
                     ]
                 await self._bus.start(self)
                 if self._topics is not None:
@@ -227,28 +230,45 @@ class Relay:
                     pid=os.getpid(),
                     others=len(self._bus.peers),
                 )
-            except Exception:  # noqa: BLE001 - logged with its traceback; tried again
-                if not self._has_tried.done():
-                    log_event(
-                        ERROR,
-                        "workers_failed",
-                        "this process cannot reach the others, or the store that they share, so it "
-                        "serves no client; it tries again until it can",
-                        exc_info=True,
-                    )
+            except Exception as error:  # noqa: BLE001 - logged; tried again
+                self._log_failure(error)
                 resolve(self._has_tried)
                 await asyncio.sleep(JOIN_INTERVAL)
         resolve(self._has_tried)
+
+    def _log_failure(self, error: Exception) -> None:
+        """Log why this process has not joined the others, unless that is what it was before."""
+        reason, self._reason = self._reason, str(error) or type(error).__name__
+        if self._reason == reason:
+            return
+        if isinstance(error, StoreUnavailable):
+            log_event(
+                ERROR,
+                "store_unusable",
+                f"{error}. This process serves no client before it can use the store, and keeps "
+                "trying",
+            )
+        else:
+            log_event(
+                ERROR,
+                "workers_failed",
+                "this process cannot reach the others, so it serves no client; it tries again "
+                "until it can",
+                exc_info=error,
+            )
 
     async def _until_joined(self) -> None:
         """Wait until the others are known.
 
         Raises:
+            StoreUnavailable: the store that they share cannot be used.
             RuntimeError: they cannot be found, or this process stops.
         """
         if not self._has_tried.done():
             await asyncio.wait([self._has_tried])
         if not self._has_joined:
+            if self._stored is not None and self._reason:
+                raise StoreUnavailable(self._reason)
             raise RuntimeError(
                 "this worker is stopping, or cannot find the others: see its log for workers_failed"
             )
@@ -261,10 +281,11 @@ class Relay:
         """
         try:
             await self._until_joined()
-        except RuntimeError:
+        except (StoreUnavailable, RuntimeError):
             raise ProtocolError(
                 codes.UNAVAILABLE,
-                "this process of the server is stopping, or cannot find the others: see its log",
+                "this process of the server is stopping, or cannot reach the others, or the store "
+                "that they share: see its log",
                 retry_in=self._limits.drain_window,
             ) from None
 
@@ -272,10 +293,10 @@ class Relay:
 
     def received(self, pipe: Pipe, item: Item) -> None:
         """See `Receiver.received`."""
-        if isinstance(item, CallItem):
-            self._calls.received(pipe, item)
-        elif isinstance(item, LinkItem):
+        if isinstance(item, LinkItem):  # first, as most are
             self._side(pipe).received(pipe, item)
+        elif isinstance(item, CallItem):
+            self._calls.received(pipe, item)
         elif isinstance(item, TopicItem) and self._topics is not None:
             self._topics.received(pipe, item)
 

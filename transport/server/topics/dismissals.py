@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import dataclass
 
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Entry
@@ -12,6 +13,19 @@ from transport.server.topics.stored_topics import StoredTopics
 
 RETRY_AFTER = 1.0
 """Seconds until a store that did not answer is asked again who was dismissed."""
+
+
+@dataclass(slots=True, eq=False)
+class _Claim:
+    """A session that this process has just opened or claimed, and may be about to hold.
+
+    Attributes:
+        subject: of the session.
+        dismissed: when a dismissal was learned of since the store was asked; 0 if none was.
+    """
+
+    subject: str
+    dismissed: int = 0
 
 
 class Dismissals:
@@ -25,6 +39,8 @@ class Dismissals:
         end: called with a subject, and a time of the store in microseconds: ends the sessions of
             the subject that were born until then.
         subjects: returns the subjects that have sessions in this process.
+        refuse: called with a subject whose dismissal arrives: lets nobody in whose sign-in as that
+            subject is under way.
     """
 
     def __init__(
@@ -32,15 +48,20 @@ class Dismissals:
         topics: StoredTopics,
         end: Callable[[str, int], None],
         subjects: Callable[[], Collection[str]],
+        refuse: Callable[[str], None],
     ) -> None:
         self._topics = topics
         self._end = end
         self._subjects = subjects
+        self._refuse = refuse
+        self._claims: list[_Claim] = []
+        """Those for which the store is asked now."""
         self._missed = asyncio.Event()
         self._cursor = 0
 
     async def run(self) -> None:
         """End sessions, until the task is cancelled."""
+        self._topics.leave(DISMISSALS, self)  # if it has run before
         while True:
             self._missed.clear()
             await self._topics.join(DISMISSALS, self)
@@ -67,12 +88,17 @@ class Dismissals:
         Raises:
             StoreUnavailable: the store did not answer in time.
         """
-        [time] = await self._topics.dismissals([subject])
-        return born <= time
+        claim = _Claim(subject)
+        self._claims.append(claim)
+        try:
+            [time] = await self._topics.dismissals([subject])
+        finally:
+            self._claims.remove(claim)
+        return born <= max(time, claim.dismissed)
 
     async def _look(self) -> None:
         """End the sessions whose dismissal did not arrive."""
-        while subjects := list(self._subjects()):
+        while subjects := [*{*self._subjects(), *(claim.subject for claim in self._claims)}]:
             try:
                 times = await self._topics.dismissals(subjects)
             except StoreUnavailable:
@@ -80,12 +106,19 @@ class Dismissals:
                 continue
             for subject, time in zip(subjects, times, strict=True):
                 if time:
-                    self._end(subject, time)
+                    self._end_until(subject, time)
             return
+
+    def _end_until(self, subject: str, time: int) -> None:
+        self._end(subject, time)
+        for claim in self._claims:
+            if claim.subject == subject:
+                claim.dismissed = max(claim.dismissed, time)
 
     # `Member`
 
     id = ""
+    doubt = 0
 
     @property
     def cursor(self) -> int:
@@ -104,8 +137,12 @@ class Dismissals:
         except ValueError:
             self._missed.set()  # of a release that says it in another way: the store has the time
             return False
-        self._end(subject, entry.number)
+        self._refuse(subject)
+        self._end_until(subject, entry.number)
         return True
+
+    def suspect(self, number: int) -> None:
+        """See `Member.suspect`. A dismissal may come twice."""
 
     def skip(self, number: int) -> None:
         """See `Member.skip`."""

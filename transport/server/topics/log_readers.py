@@ -9,20 +9,12 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from transport.errors import StoreUnavailable
-from transport.protocol.topic_log import Reading
 from transport.server.topics.log_reader import LogReader, Member
+from transport.server.topics.questions import DismissalLook, ReadDismissals, ReadTopics, SendEcho
 from transport.server.topics.reads import Question, Reads
-from transport.stores.journaled import Failed
+from transport.server.topics.refusals import Refusals
 from transport.stores.topics.line import ANSWER_WITHIN, Pause
-from transport.stores.topics.wire import (
-    Arrived,
-    Broken,
-    Echo,
-    ReadWire,
-    Subscribed,
-    TopicStore,
-)
-from transport.telemetry.log import ERROR, log_event
+from transport.stores.topics.wire import Arrived, Broken, Echo, Subscribed, TopicStore
 from transport.waiting import Waiters, resolve
 
 MAX_BATCH = 1000
@@ -47,9 +39,12 @@ class LogReaders:
 
     Args:
         store: makes the connections.
+        tell: called with a topic, and the number of an entry of it that the store has lost; see
+            `LogReader`.
     """
 
-    def __init__(self, store: TopicStore) -> None:
+    def __init__(self, store: TopicStore, tell: Callable[[str, int], None]) -> None:
+        self._tell = tell
         self._subscription = store.subscribe_wire()
         self._readers: dict[str, LogReader] = {}
         self._is_connected = False
@@ -63,10 +58,13 @@ class LogReaders:
         """Something is to be subscribed to or not any longer."""
         self._asked: dict[str, None] = {}
         """The topics that are to be read, the first asked for first."""
-        self._questions: deque[_Dismissals] = deque()
+        self._looks: deque[DismissalLook] = deque()
+        """What is to be asked of dismissals, the first asked for first."""
+        self._kinds = deque([self._next_dismissals, self._next_readings])
+        """Of questions. They take turns, so that neither waits for the end of the other."""
         self._reads = Reads(store.read_wire(), self._next_question)
         self._waiters = Waiters()
-        self._echo = _Echo()
+        self._echo = SendEcho()
         self._check_at = 0.0
         """When an echo is due, in seconds of the event loop."""
 
@@ -121,7 +119,9 @@ class LogReaders:
     def _reader(self, topic: str) -> LogReader:
         reader = self._readers.get(topic)
         if reader is None:
-            reader = self._readers[topic] = LogReader(lambda: self._ask(topic))
+            reader = self._readers[topic] = LogReader(
+                lambda: self._ask(topic), lambda number: self._tell(topic, number)
+            )
             if topic in self._to_unsubscribe:
                 del self._to_unsubscribe[topic]
                 if topic in self._subscribed:
@@ -148,7 +148,7 @@ class LogReaders:
         """Subscribe and read, until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._reads.run())
-            pause = Pause()
+            pause, refusals = Pause(), Refusals()
             try:
                 while True:
                     try:
@@ -156,9 +156,11 @@ class LogReaders:
                             await self._subscription.connect()
                         async with asyncio.TaskGroup() as subscribed:
                             self._connected()
-                            subscribed.create_task(self._receive(pause))
+                            subscribed.create_task(self._receive(pause, refusals))
                             subscribed.create_task(self._change_subscriptions())
-                    except* (TimeoutError, Broken):
+                    except* (TimeoutError, Broken) as group:
+                        for error in group.exceptions:
+                            refusals.failed(error)
                         self._disconnected()
                         await pause.wait()
             finally:
@@ -170,7 +172,7 @@ class LogReaders:
         self._to_unsubscribe.clear()
         self._changed.set()
 
-    async def _receive(self, pause: Pause) -> None:
+    async def _receive(self, pause: Pause, refusals: Refusals) -> None:
         """Take what arrives, until the connection breaks."""
         loop = asyncio.get_running_loop()
         for count in itertools.count(1):
@@ -179,6 +181,7 @@ class LogReaders:
             if count % MAX_NOTICES == 0:
                 await asyncio.sleep(0)  # what has arrived already is returned without a pause
             pause.reset()
+            refusals.worked()
             match notice:
                 case Arrived(topic, entry):
                     if (reader := self._readers.get(topic)) is not None:
@@ -232,12 +235,12 @@ class LogReaders:
         """
         times: list[int] = []
         for at in range(0, len(subjects), MAX_BATCH):
-            question = _Dismissals(subjects[at : at + MAX_BATCH])
-            self._questions.append(question)
+            look = DismissalLook(subjects[at : at + MAX_BATCH])
+            self._looks.append(look)
             self._reads.wake()
             try:
                 async with asyncio.timeout(ANSWER_WITHIN):
-                    times += await question.times
+                    times += await look.times
             except TimeoutError:
                 raise StoreUnavailable("the store does not answer") from None
         return times
@@ -253,19 +256,30 @@ class LogReaders:
             self._check_at = now + ECHO_INTERVAL
             if self._should_echo():
                 return self._echo, self._check_at
-        while self._questions:
-            question = self._questions.popleft()
-            if not question.times.done():
+        for kind in tuple(self._kinds):
+            self._kinds.rotate(-1)
+            if (question := kind()) is not None:
                 return question, self._check_at
+        return None, now if self._asked else self._check_at
+
+    def _next_dismissals(self) -> Question | None:
+        looks: list[DismissalLook] = []
+        count = 0
+        while self._looks and count + len(self._looks[0].subjects) <= MAX_BATCH:
+            look = self._looks.popleft()
+            if not look.times.done():
+                looks.append(look)
+                count += len(look.subjects)
+        return ReadDismissals(looks) if looks else None
+
+    def _next_readings(self) -> Question | None:
         readings = {
             topic: (reader, after)
             for topic in _take(self._asked)
             if (reader := self._readers.get(topic)) is not None
             and (after := reader.begin_read()) is not None
         }
-        if readings:
-            return _Readings(readings, self._offered), self._check_at
-        return None, now if self._asked else self._check_at
+        return ReadTopics(readings, self._offered) if readings else None
 
     def _should_echo(self) -> bool:
         """Return whether to send an echo now. Ends the subscription if the last one is missing."""
@@ -289,91 +303,3 @@ def _take(topics: dict[str, None]) -> list[str]:
     for topic in taken:
         del topics[topic]
     return taken
-
-
-class _Readings:
-    """Reads topics, for their readers."""
-
-    def __init__(
-        self,
-        readings: dict[str, tuple[LogReader, int]],
-        offered: Callable[[str, LogReader], None],
-    ) -> None:
-        self._readings = readings
-        self._offered = offered
-
-    async def ask(self, wire: ReadWire) -> None:
-        asked = [(topic, after) for topic, (_, after) in self._readings.items()]
-        answers = await wire.read(asked)
-        for (topic, (reader, _)), answer in zip(self._readings.items(), answers, strict=True):
-            reader.read(_readable(topic, answer))
-            self._offered(topic, reader)
-
-    def failed(self) -> None:
-        for reader, _ in self._readings.values():
-            reader.not_read()
-
-
-class _Dismissals:
-    """Asks when subjects were dismissed."""
-
-    def __init__(self, subjects: Sequence[str]) -> None:
-        self.times: asyncio.Future[Sequence[int]] = asyncio.get_running_loop().create_future()
-        self._subjects = subjects
-
-    async def ask(self, wire: ReadWire) -> None:
-        times = await wire.dismissals(self._subjects)
-        if not self.times.done():
-            self.times.set_result(times)
-
-    def failed(self) -> None:
-        pass  # the caller has waited as long
-
-
-class _Echo:
-    """Sends the process something to itself.
-
-    Attributes:
-        heard_at: when something arrived last, in seconds of the event loop. While much does, an
-            echo comes late.
-    """
-
-    def __init__(self) -> None:
-        self.heard_at = 0.0
-        self._sent = 0
-        self._arrived = 0
-
-    @property
-    def is_under_way(self) -> bool:
-        """Whether the last one has not arrived."""
-        return self._arrived < self._sent
-
-    def arrived(self, token: str) -> None:
-        """Learn that one has arrived."""
-        self._arrived = int(token)
-
-    def forget(self) -> None:
-        """Expect the last one no longer."""
-        self._arrived = self._sent
-
-    async def ask(self, wire: ReadWire) -> None:
-        self.heard_at = asyncio.get_running_loop().time()
-        self._sent += 1
-        await wire.echo(str(self._sent))
-
-    def failed(self) -> None:
-        self.forget()  # perhaps it was not sent
-
-
-def _readable(topic: str, answer: Reading | Failed) -> Reading:
-    """Return what was read; nothing if the store cannot read the topic."""
-    if isinstance(answer, Reading):
-        return answer
-    log_event(
-        ERROR,
-        "topic_failed",
-        "the store cannot read this topic: another program may use the same key. Its members miss "
-        f"messages, and are reset. The store's answer: {answer.text}",
-        topic=topic,
-    )
-    return Reading(0, 0)

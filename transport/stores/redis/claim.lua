@@ -41,4 +41,6 @@ end
 redis.call('HSET', record, 'p', ARGV[3], 'f', text(tonumber(fence) + 1), 'r', RUN, 'e', told)
 redis.call('PEXPIRE', record, ARGV[7])
 redis.call('PEXPIRE', log, ARGV[8])
-return {redis.call('HGETALL', record), redis.call('LRANGE', log, 0, -1)}
+local messages = redis.pcall('LRANGE', log, 0, -1)
+if messages.err then messages = {} end -- it is of another type: the session is torn
+return {redis.call('HGETALL', record), messages}

@@ -39,6 +39,14 @@ class Keys(Struct, frozen=True):
         """Return the string that is the lease of a process, and the channel of its pipes."""
         return f"{self.prefix}{LAYOUT}:p:{name}"
 
+    def processes(self, hub: str) -> str:
+        """Return the sorted set of a hub's processes, by when each was last seen.
+
+        Args:
+            hub: identifies the hub.
+        """
+        return f"{self.prefix}{LAYOUT}:ps:{hub}"
+
     @property
     def secret(self) -> str:
         """The string with the key of the tokens."""

@@ -65,9 +65,9 @@ def cursor_field(topic: str) -> bytes:
     return (CURSOR + shorten_topic(topic)).encode("utf-8", "surrogatepass")
 
 
-def encode_payload(payload: Payload) -> bytes:
-    """Return a message as an element of the log."""
-    return payload.encode() if isinstance(payload, str) else _BYTES + payload
+def encode_payloads(payloads: Iterable[Payload]) -> list[bytes]:
+    """Return messages as elements of the log."""
+    return [each.encode() if isinstance(each, str) else _BYTES + each for each in payloads]
 
 
 def shorten_run(run_id: str) -> str:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from transport.stores.remote.wire import Unwilling
 from transport.telemetry.log import WARNING, log_event
 
 OLDEST = (7, 0)
@@ -17,33 +20,43 @@ def read_info(answer: bytes) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name}
 
 
-def check_server(server: bytes, memory: bytes | None) -> None:
+def check_server(about: Mapping[str, str]) -> None:
     """Check what Redis says of itself.
 
     Args:
-        server, memory: the answers to INFO with these sections; None if it was refused.
+        about: the fields of INFO about the server.
 
     Raises:
-        RuntimeError: it cannot keep sessions; the message says why, and what to do.
+        Unwilling: it cannot keep sessions; the text says why, and what to do.
     """
-    about = read_info(server)
     version = about.get("redis_version", "")
     if tuple(map(int, version.split(".")[:2])) < OLDEST:
-        raise RuntimeError(
+        raise Unwilling(
             f"RedisStore needs Redis {OLDEST[0]}.{OLDEST[1]} or later, or Valkey, and this one is "
             f"Redis {version}: upgrade it"
         )
     if about.get("redis_mode") == "cluster":
-        raise RuntimeError(
+        raise Unwilling(
             "RedisStore does not work with Redis Cluster: use a single Redis, with Sentinel if it "
             "must be replaced when it fails"
         )
     if not about.get("run_id"):
-        raise RuntimeError(
+        raise Unwilling(
             "RedisStore must know when Redis was restarted, and this one hides its run_id from "
             "INFO, as some proxies do: connect to Redis itself"
         )
-    policy = read_info(memory or b"").get("maxmemory_policy")
+
+
+def check_policy(memory: Mapping[str, str]) -> None:
+    """Check that Redis deletes no session when its memory is full.
+
+    Args:
+        memory: the fields of INFO about the memory; empty if it was refused.
+
+    Raises:
+        Unwilling: it does.
+    """
+    policy = memory.get("maxmemory_policy")
     if policy is None:
         log_event(
             WARNING,
@@ -52,7 +65,7 @@ def check_server(server: bytes, memory: bytes | None) -> None:
             "sessions are lost when its memory is full",
         )
     elif policy != POLICY:
-        raise RuntimeError(
+        raise Unwilling(
             f"Redis has the maxmemory-policy {policy}, so that it deletes sessions when its memory "
             f"is full, and their clients lose messages: set maxmemory-policy to {POLICY}"
         )

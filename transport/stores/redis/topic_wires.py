@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from secrets import token_hex
 from typing import Any
@@ -14,8 +14,10 @@ from redis.exceptions import ResponseError
 from transport.limits import Limits
 from transport.protocol.topic_log import Reading, decode_entry
 from transport.stores.journaled import Failed
+from transport.stores.redis import faults
 from transport.stores.redis.commands import pack
-from transport.stores.redis.connections import BROKEN, Connections, abort, text_of
+from transport.stores.redis.connections import BROKEN, Connections, abort, send
+from transport.stores.redis.faults import explain_error
 from transport.stores.redis.keys import Keys
 from transport.stores.redis.scripts import Script, Scripts
 from transport.stores.redis.topic_commands import (
@@ -31,6 +33,7 @@ from transport.stores.topics.wire import (
     Broken,
     Echo,
     Notice,
+    Refused,
     Subscribed,
 )
 
@@ -38,21 +41,19 @@ from transport.stores.topics.wire import (
 class _Wire:
     """A connection that is dropped when anything about it fails."""
 
-    def __init__(self, make: Callable[[], AbstractConnection]) -> None:
-        self._make = make
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
         self._connection: AbstractConnection | None = None
 
     async def _connect(self) -> None:
         self.drop()
-        connection = self._connection = self._make()
+        connection = self._connection = self._connections.make()
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-        except ResponseError as error:
+            await self._connections.connect(connection)
+        except (faults.Refused, faults.Unreached) as error:
             self.drop()
-            raise Broken(text_of(error)) from None
-        except BROKEN as error:
-            self.drop()
-            raise Broken(str(error)) from None
+            kind = Refused if isinstance(error, faults.Refused) else Broken
+            raise kind(str(error)) from None
 
     def drop(self) -> None:
         if self._connection is not None:
@@ -64,9 +65,9 @@ class _Wire:
         if connection is None:
             raise Broken("not connected")
         try:
-            await connection.send_packed_command(commands, check_health=False)
+            await send(connection, commands)
         except BROKEN as error:
-            raise Broken(str(error)) from None
+            raise Broken(explain_error(error)) from None
         return connection
 
     async def _receive(self, connection: AbstractConnection) -> Any:
@@ -76,7 +77,7 @@ class _Wire:
         except ResponseError as error:
             return error
         except BROKEN as error:
-            raise Broken(str(error)) from None
+            raise Broken(explain_error(error)) from None
 
     async def _ask(self, *commands: bytes) -> list[Any]:
         connection = await self._send(*commands)
@@ -87,15 +88,13 @@ class RedisPublishWire(_Wire):
     """Implements `PublishWire`.
 
     Args:
-        make: returns a connection.
+        connections: to the Redis.
         commands: for the topics of the hub.
         script: publishes.
     """
 
-    def __init__(
-        self, make: Callable[[], AbstractConnection], commands: TopicCommands, script: Script
-    ) -> None:
-        super().__init__(make)
+    def __init__(self, connections: Connections, commands: TopicCommands, script: Script) -> None:
+        super().__init__(connections)
         self._commands = commands
         self._script = script
 
@@ -117,7 +116,7 @@ class RedisReadWire(_Wire):
     """Implements `ReadWire`.
 
     Args:
-        make: returns a connection.
+        connections: to the Redis.
         commands: for the topics of the hub.
         script: reads topics.
         echo: the channel for echoes.
@@ -125,12 +124,12 @@ class RedisReadWire(_Wire):
 
     def __init__(
         self,
-        make: Callable[[], AbstractConnection],
+        connections: Connections,
         commands: TopicCommands,
         script: Script,
         echo: bytes,
     ) -> None:
-        super().__init__(make)
+        super().__init__(connections)
         self._commands = commands
         self._script = script
         self._echo = echo
@@ -161,15 +160,13 @@ class RedisSubscribeWire(_Wire):
     """Implements `SubscribeWire`.
 
     Args:
-        make: returns a connection.
+        connections: to the Redis.
         commands: for the topics of the hub.
         echo: the channel for echoes.
     """
 
-    def __init__(
-        self, make: Callable[[], AbstractConnection], commands: TopicCommands, echo: bytes
-    ) -> None:
-        super().__init__(make)
+    def __init__(self, connections: Connections, commands: TopicCommands, echo: bytes) -> None:
+        super().__init__(connections)
         self._commands = commands
         self._echo = echo
         self._topics: dict[bytes, str] = {}
@@ -234,27 +231,27 @@ class RedisTopics:
 
     def publish_wire(self) -> RedisPublishWire:
         """See `TopicStore.publish_wire`."""
-        return RedisPublishWire(self._connections.make, self._commands, self._scripts.publish)
+        return RedisPublishWire(self._connections, self._commands, self._scripts.publish)
 
     def read_wire(self) -> RedisReadWire:
         """See `TopicStore.read_wire`."""
         script = self._scripts.read_topics
-        return RedisReadWire(self._connections.make, self._commands, script, self._echo)
+        return RedisReadWire(self._connections, self._commands, script, self._echo)
 
     def subscribe_wire(self) -> RedisSubscribeWire:
         """See `TopicStore.subscribe_wire`."""
-        return RedisSubscribeWire(self._connections.make, self._commands, self._echo)
+        return RedisSubscribeWire(self._connections, self._commands, self._echo)
 
 
 def _failure(reply: Any) -> Failed | None:
     """Return the error of one topic, which does not concern others."""
     if isinstance(reply, ResponseError) and "WRONGTYPE" in str(reply):
-        return Failed(text_of(reply))
+        return Failed(explain_error(reply))
     return None
 
 
 def _accepted(reply: Any) -> Any:
-    """Return a reply that is no error. Raises `Broken` if it is one."""
+    """Return a reply that is no error. Raises `Refused` if it is one."""
     if isinstance(reply, ResponseError):
-        raise Broken(text_of(reply))
+        raise Refused(explain_error(reply))
     return reply

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeAlias
 
 from msgspec.structs import replace
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from transport.limits import Limits
 from transport.protocol.journal import Claim, ClaimRefusal, Image, Write, epoch_of
@@ -18,12 +18,13 @@ from transport.stores.journaled import TOUCH, Failed, Grace, Located, Outcome
 from transport.stores.names import shorten
 from transport.stores.redis.calls import Caller, read_claimed, read_located, read_opened
 from transport.stores.redis.commands import pack
-from transport.stores.redis.connections import BROKEN, Connections, abort, text_of
+from transport.stores.redis.connections import BROKEN, Connections, abort, send
+from transport.stores.redis.faults import REFUSALS, Refused, Unreached, explain_error
 from transport.stores.redis.keys import Keys
 from transport.stores.redis.lives import Lives
 from transport.stores.redis.records import decode_birth, encode_birth, shorten_run
 from transport.stores.redis.scripts import Scripts
-from transport.stores.redis.suitability import check_server, read_info
+from transport.stores.redis.suitability import check_policy, check_server, read_info
 from transport.stores.redis.writes import Writer, read_outcomes
 from transport.stores.remote.times import Times
 from transport.stores.remote.wire import (
@@ -103,27 +104,25 @@ class RedisWire:
         self.drop()
         connection = self._connections.make()
         try:
-            await connection.connect()  # type: ignore[no-untyped-call]
-        except ResponseError as error:
+            await self._connections.connect(connection)
+        except BaseException as error:
             abort(connection)
-            raise Unwilling(text_of(error)) from None
-        except BROKEN as error:
-            abort(connection)
-            raise Unanswered(str(error)) from None
-        except BaseException:
-            abort(connection)
+            if isinstance(error, Refused):
+                raise Unwilling(str(error)) from None
+            if isinstance(error, Unreached):
+                raise Unanswered(str(error)) from None
             raise
         self._connection = connection
-        info, *birth = await self._exchange(pack("INFO", "SERVER"), *self._read_birth)
-        if isinstance(info, ResponseError):
-            raise Unwilling(text_of(info))
-        self._run = shorten_run(read_info(info).get("run_id", ""))
+        about, *birth = await self._exchange(pack("INFO", "SERVER"), *self._read_birth)
+        server = read_info(_accepted(about))
+        check_server(server)
+        self._run = shorten_run(server["run_id"])
         return Greeting(self._run, _read_birth(*map(_accepted, birth)))
 
     async def check(self) -> None:
         """See `Wire.check`."""
-        server, memory = await self._exchange(pack("INFO", "SERVER"), pack("INFO", "MEMORY"))
-        check_server(_accepted(server), None if isinstance(memory, ResponseError) else memory)
+        [memory] = await self._exchange(pack("INFO", "MEMORY"))
+        check_policy({} if isinstance(memory, ResponseError) else read_info(memory))
         for reply in await self._exchange(*self._scripts.load):
             _accepted(reply)
 
@@ -170,20 +169,25 @@ class RedisWire:
             raise Unanswered("the connection has ended")
         replies: list[Reply] = []
         try:
-            await connection.send_packed_command(commands, check_health=False)
+            await send(connection, commands)
             while len(replies) < len(commands):
                 try:
                     replies.append(await connection.read_response(disable_decoding=True))
                 except ResponseError as error:
                     replies.append(error)
         except BROKEN as error:
-            raise Unanswered(str(error)) from None
+            kind = Unwilling if isinstance(error, REFUSALS) else Unanswered
+            raise kind(explain_error(error)) from None
         return replies
 
     async def _ask(self, asked: Sequence[_Asked]) -> list[Any]:
         """Return the answers; `Failed` or ``_NO_SCRIPT`` in the place of an error."""
         commands = [command for each in asked for command in each.commands]
-        replies = iter(await self._exchange(*commands))
+        answers = await self._exchange(*commands)
+        for reply in answers:
+            if isinstance(reply, ReadOnlyError):  # another Redis is the master now
+                raise Unwilling(explain_error(reply))
+        replies = iter(answers)
         return [_read(each, [next(replies) for _ in each.commands]) for each in asked]
 
     def _asked(self, question: Question[Any]) -> _Asked:
@@ -262,8 +266,11 @@ def _read(asked: _Asked, replies: list[Reply]) -> object:
         if isinstance(reply, NoScriptError):
             return _NO_SCRIPT
         if isinstance(reply, ResponseError):
-            return Failed(text_of(reply))
-    return asked.read(*replies)
+            return Failed(explain_error(reply))
+    try:
+        return asked.read(*replies)
+    except ValueError as error:  # what is stored is damaged, which concerns nobody else
+        return Failed(str(error))
 
 
 def _accepted(reply: Reply) -> Reply:
@@ -273,7 +280,7 @@ def _accepted(reply: Reply) -> Reply:
         Unwilling: it is one.
     """
     if isinstance(reply, ResponseError):
-        raise Unwilling(text_of(reply))
+        raise Unwilling(explain_error(reply))
     return reply
 
 

@@ -107,7 +107,7 @@ class Flights:
             if source.id in flight:  # it was given up here, and claimed again
                 others.append(source)
                 continue
-            write = source.next_write()
+            write = self._next_write(source)
             if write is None:
                 continue
             flight[source.id] = source, write
@@ -118,6 +118,13 @@ class Flights:
                 break
         self._dirty.update(dict.fromkeys(others))
         return list(flight.values())
+
+    def _next_write(self, source: Source) -> Write | None:
+        try:
+            return source.next_write()
+        except Exception as error:  # noqa: BLE001 - a defect of one session must not stop the others
+            _log_defect(source, error)
+            return None
 
     async def _carry(self, flight: list[tuple[Source, Write]]) -> list[Outcome]:
         """Write a flight as often as it takes until the server answers."""
@@ -154,13 +161,7 @@ class Flights:
         try:
             source.written(write, outcome)
         except Exception as error:  # noqa: BLE001 - a defect of one session must not stop the others
-            log_event(
-                ERROR,
-                "written_failed",
-                "a defect of this package",
-                channel=source.id,
-                exc_info=error,
-            )
+            _log_defect(source, error)
 
     def _note_slow(self) -> None:
         if not self._is_slow:
@@ -177,6 +178,12 @@ class Flights:
         if self._is_slow:
             self._is_slow = False
             log_event(INFO, "store_quick", seconds=round(self._times[-1], 3))
+
+
+def _log_defect(source: Source, error: Exception) -> None:
+    log_event(
+        ERROR, "written_failed", "a defect of this package", channel=source.id, exc_info=error
+    )
 
 
 def _payloads(write: Write) -> tuple[Payload, ...]:

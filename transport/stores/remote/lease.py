@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
 
 from transport.errors import StoreUnavailable
 from transport.stores.journaled import Owner
@@ -24,10 +25,10 @@ from transport.telemetry.log import ERROR, INFO, WARNING, log_event
 _SUSPENDED = "this process was stopped, or a handler blocks its event loop"
 _CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
-
-def read_clock() -> float:
-    """Return seconds of a clock that goes on while the process or its machine is suspended."""
-    return time.monotonic() if _CLOCK is None else time.clock_gettime(_CLOCK)
+read_clock: Callable[[], float] = (
+    time.monotonic if _CLOCK is None else partial(time.clock_gettime, _CLOCK)
+)
+"""Returns seconds of a clock that goes on while the process or its machine is suspended."""
 
 
 class Lease:
@@ -129,7 +130,7 @@ class Lease:
         if self._has_told_unreachable:
             self._has_told_unreachable = False
             self._owner.reachable()
-        if renewal.birth.since is None or not (renewal.had_lease or is_explained):
+        if renewal.birth.age is None or not (renewal.had_lease or is_explained):
             await self._server.lost(self._calls, renewal.birth)
         else:
             self._server.observe(renewal.birth)
@@ -138,10 +139,12 @@ class Lease:
         """Watch for the end of the lease, which may come while an answer is awaited."""
         self.stop_timers()
         loop = asyncio.get_running_loop()
-        self._timers += [
-            loop.call_later(self._times.lease, self._check_lapse),
-            loop.call_later(self._times.unreachable, self._tell_unreachable),
-        ]
+        self._timers.append(loop.call_later(self._times.lease, self._check_lapse))
+        self._watch_reach(self._times.unreachable)
+
+    def _watch_reach(self, delay: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers.append(loop.call_later(delay, self._tell_unreachable))
 
     def _check_lapse(self) -> None:
         if self._has_told_lapse or self._until is None or self._clock() < self._until:
@@ -159,13 +162,15 @@ class Lease:
         self._owner.lapsed()
 
     def _tell_unreachable(self) -> None:
+        if not self._reason:  # no renewal has failed: this process stood still, and asks only now
+            self._watch_reach(self._times.answer)
+            return
         self._has_told_unreachable = True
         log_event(
             ERROR,
             "store_unreachable",
             f"for {self._times.unreachable:g} s now: the clients are told to connect again, "
-            "in case another process reaches the server of the store: "
-            f"{self._reason or _SUSPENDED}",
+            f"in case another process reaches the server of the store: {self._reason}",
         )
         assert self._owner is not None
         self._owner.unreachable()

@@ -74,7 +74,7 @@ class Server:
     async def greeted(self, line: Line, wire: Wire, greeting: Greeting) -> None:
         """Learn which server a new connection has met, before anything else is asked over it."""
         birth = greeting.birth
-        if birth.since is None or birth.run != greeting.run:
+        if birth.age is None or birth.run != greeting.run:
             birth = await _ask(wire, SetBirth(birth))
         if self._keeps_secret:
             # Who watches the commands of the server sees the key only when it is made.
@@ -110,7 +110,7 @@ class Server:
         """
         self._begin_grace()
         with suppress(StoreUnavailable):  # the next connection does it
-            if birth.since is None or birth.is_of(self._birth):
+            if birth.age is None or birth.is_of(self._birth):
                 birth = await calls.ask(SetBirth(birth))
             if self._keeps_secret:
                 self.secret = await calls.ask(ShareSecret(self.secret))
@@ -132,11 +132,11 @@ class Server:
         The first data of another run are no loss: a process that meets them writes its sessions
         again in any case.
         """
-        if birth.since is None or birth.run != self.run:
+        if birth.age is None or birth.run != self.run:
             self._begin_grace()  # who sets it notices the loss
             return False
         before, self._birth = self._birth, birth
-        self._grace_until = self._clock() + self._times.grace - (birth.now - birth.since) / 1000
+        self._grace_until = self._clock() + self._times.grace - birth.age / 1000
         return before.run == birth.run and not birth.is_of(before)
 
     def _note_loss(self) -> None:
@@ -144,8 +144,9 @@ class Server:
         log_event(
             WARNING,
             "store_lost",
-            "the server of the store has lost its data, or is another one: this process writes "
-            "its sessions again, and for some seconds no session can move to another process",
+            "the server of the store has lost its data, or is another one, or its clock was set: "
+            "this process writes its sessions again, and for some seconds no session can move to "
+            "another process",
         )
         self._lost()
 

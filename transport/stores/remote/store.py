@@ -25,6 +25,7 @@ from transport.stores.remote.flights import Flights
 from transport.stores.remote.lease import Lease, read_clock
 from transport.stores.remote.line import Line
 from transport.stores.remote.server import Server
+from transport.stores.remote.silences import Silences
 from transport.stores.remote.times import Times
 from transport.stores.remote.wire import (
     Begin,
@@ -67,6 +68,7 @@ class RemoteStore:
         times: Times = Times(),
     ) -> None:
         self._times = times
+        self._clock = clock
         self._name = name
         self._server = Server(clock, self._lost, secret, times)
         self._journal_line = Line(journal, self._server.greeted, times)
@@ -75,9 +77,13 @@ class RemoteStore:
         self._flights = Flights(self._journal_line, clock)
         self._calls = Calls(self._calls_line)
         self._lease = Lease(self._calls, self._server, clock, times)
+        self._silences = Silences(times.look)
+        self.is_lapsed = self._lease.is_lapsed
+        """See `JournaledStore.is_lapsed`. It is asked for each message."""
         self._owner: Owner | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
         self._takeovers = 0
 
     # `JournaledStore`
@@ -89,8 +95,8 @@ class RemoteStore:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has been started, and not been stopped."""
-        return bool(self._tasks)
+        """Whether it is in use, or may be soon: it was not stopped, nor was its event loop."""
+        return not self._is_closed and (self._loop is None or self._loop.is_running())
 
     @property
     def secret(self) -> bytes:
@@ -132,7 +138,7 @@ class RemoteStore:
             ]
             await self._lease.start(owner)
         except BaseException:
-            self.close()
+            self._disconnect()
             raise
         self._tasks.append(asyncio.create_task(self._lease.run()))
 
@@ -151,6 +157,10 @@ class RemoteStore:
 
     def close(self) -> None:
         """See `JournaledStore.close`."""
+        self._is_closed = True
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         if self._loop is not None and not self._loop.is_closed():
             self._lease.stop_timers()
             for task in self._tasks:
@@ -188,23 +198,19 @@ class RemoteStore:
         """See `JournaledStore.is_dead`."""
         if home == self.name:
             return False
-        sign = await self._ask(Look(home))
-        if sign.lease is not None and not sign.is_subscribed:
-            before = sign
-            await asyncio.sleep(self._times.look)
-            sign = await self._ask(Look(home))
-            is_silent = not sign.is_subscribed and sign.lease == before.lease
-        else:
-            is_silent = False
-        if sign.lease is not None and not is_silent:
+        while remaining := await self._look(home):  # noqa: ASYNC110 - nothing announces a death
+            await asyncio.sleep(remaining)
+        if remaining is None:
             return False
         # Read after the signs: a store that was lost since has none either.
         self._server.observe(await self._ask(ReadBirth()))
         return not self.in_grace
 
-    def is_lapsed(self) -> bool:
-        """See `JournaledStore.is_lapsed`."""
-        return self._lease.is_lapsed()
+    async def _look(self, home: str) -> float | None:
+        """See `Silences.remaining`."""
+        began = self._clock()
+        sign = await self._ask(Look(home))
+        return self._silences.remaining(home, sign, began, self._clock())
 
     async def begin_grace(self) -> None:
         """See `JournaledStore.begin_grace`."""
@@ -224,13 +230,15 @@ async def _connect(line: Line) -> None:
     """Connect for the first time.
 
     Raises:
-        StoreUnavailable: it did not succeed.
-        RuntimeError: see `Wire.check`.
+        StoreUnavailable: it did not succeed; the text says why.
     """
     try:
         async with asyncio.timeout(line.times.answer):
             wire = await line.connected()
             await wire.check()
-    except (TimeoutError, Unanswered, Unwilling) as error:
+    except Unwilling as error:
         line.failed(error)
-        raise StoreUnavailable(f"the store cannot be reached: {line.reason}") from error
+        raise StoreUnavailable(f"the store cannot be used: {line.reason}") from None
+    except (TimeoutError, Unanswered) as error:
+        line.failed(error)
+        raise StoreUnavailable(f"the store cannot be reached: {line.reason}") from None

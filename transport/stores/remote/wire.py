@@ -49,6 +49,12 @@ class Birth:
     since: int | None
     now: int
 
+    @property
+    def age(self) -> int | None:
+        """How old the data are, in milliseconds; None if that is not known, as when the clock of
+        the server was set back since."""
+        return None if self.since is None or self.since > self.now else self.now - self.since
+
     def is_of(self, other: Birth) -> bool:
         """Return whether both are of the same data."""
         return (self.run, self.since) == (other.run, other.since)
@@ -204,7 +210,7 @@ class Wire(Protocol):
         """Check how the server is set up; called once, over a new connection.
 
         Raises:
-            RuntimeError: it must not be used; the message says what to do.
+            Unwilling: it must not be used; the text says why, and what to do.
         """
         ...
 
@@ -220,7 +226,11 @@ class Wire(Protocol):
         ...
 
     async def ask(self, questions: Sequence[Question[Any]]) -> Sequence[Any | Failed]:
-        """Ask in this order, and return the answers; `Failed` in the place of an error."""
+        """Ask in this order, and return the answers; `Failed` in the place of an error.
+
+        Raises:
+            Unwilling: another server has taken the place of this one.
+        """
         ...
 
     def drop(self) -> None:

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from transport.errors import StoreUnavailable
 from transport.protocol.codec import Payload, size_of
-from transport.protocol.topic_log import Publication, Unentered
+from transport.protocol.topic_log import MARK, Publication, Unentered
 from transport.stores.journaled import Failed
 from transport.stores.topics.line import ANSWER_WITHIN, Pause
 from transport.stores.topics.wire import Append, Appended, Broken, PublishWire
@@ -25,7 +25,7 @@ MAX_BATCH, MAX_BATCH_BYTES = 64, 1 << 20
 """Publications that are sent together: about a millisecond of the store."""
 
 MAX_UNANSWERED, MAX_UNANSWERED_BYTES = 10_000, 16 << 20
-"""Publications that may wait for a store that is slow or away."""
+"""Publications that may wait for a store that is slow or away; at least one, however large."""
 
 MAX_KNOWN = 10_000
 """Topics of which the last number is remembered. One that is forgotten costs nothing, unless the
@@ -108,7 +108,8 @@ class TopicWriter:
                 of this writer.
         """
         size = size_of(payload)
-        if self._waiting >= MAX_UNANSWERED or self._waiting_bytes + size > MAX_UNANSWERED_BYTES:
+        is_too_much = self._waiting_bytes + size > MAX_UNANSWERED_BYTES and self._waiting
+        if is_too_much or self._waiting >= MAX_UNANSWERED:
             raise StoreUnavailable(
                 f"{self._waiting} messages wait for the store already; this one was not sent"
             )
@@ -136,6 +137,7 @@ class TopicWriter:
     async def run(self) -> None:
         """Send what is published, until the task is cancelled; then fail what has no answer."""
         pause = Pause()
+        reason = "a defect of this package, see the log for topics_failed"
         try:
             while True:
                 while self._queue and self._queue[0].done.done():
@@ -152,11 +154,14 @@ class TopicWriter:
                     await pause.wait()
                 else:
                     pause.reset()
+        except asyncio.CancelledError:
+            reason = "the process stops"
+            raise
         finally:
-            self._disconnect("the process stops")
+            self._disconnect(reason)
             while self._queue:
                 one = self._queue.popleft()
-                self._fail(one.done, "the process stops; perhaps some members got the message")
+                self._fail(one.done, f"{reason}; perhaps some members got the message")
                 self._forget(one)
 
     async def _send_batch(self) -> None:
@@ -193,7 +198,7 @@ class TopicWriter:
                 return
             topic, publication = one.append.topic, one.append.publication
             known = publication.known
-            if not one.since:
+            if not one.since and publication.payload != MARK:
                 known = max(known, self._known.get(topic, 0))
             publication = replace(
                 publication, known=known, since=one.since, follows=last.get(topic, 0)

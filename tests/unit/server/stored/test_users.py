@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from tests.unit.server.stored.conftest import processes, until
-from transport import Channel, ChannelClosed, Identity
+from transport import Channel, ChannelClosed, Identity, Limits
+from transport.publisher import Publisher
 from transport.testing import drive
+from transport.testing.topic_model import TopicModel
 
 LONG = "someone@a-name-that-is-longer-than-a-store-keeps.example.org"
 
@@ -84,3 +86,37 @@ async def test_long_names_of_users_and_groups_survive_a_kill() -> None:
             await asyncio.sleep(20)
         with pytest.raises(TimeoutError):
             await page.receive(within=5)
+
+
+async def test_publisher_dismisses_a_user_whose_sign_in_is_under_way() -> None:
+    asked, answer = asyncio.Event(), asyncio.Event()
+
+    async def authenticate_slowly(connection: Any, credentials: Any) -> Identity | None:
+        if asked.is_set():
+            return None  # the page asks once more
+        asked.set()
+        await answer.wait()
+        return Identity("ann")
+
+    class Store:
+        def topics(self, hub: str, limits: Limits) -> TopicModel:
+            return each.store.topics
+
+    async def dismiss() -> None:
+        await asked.wait()
+        await asyncio.sleep(1)
+        await publisher.close_user("ann")
+        await asyncio.sleep(1)
+        answer.set()
+
+    async with (
+        processes(greet, authenticate=authenticate_slowly) as each,
+        Publisher(Store(), hub="test") as publisher,
+    ):
+        dismissing = asyncio.create_task(dismiss())
+        with pytest.raises(ChannelClosed) as closed:
+            async with drive(each.cluster) as page:
+                await page.receive(within=30)
+        await dismissing
+        assert closed.value.code == 4401
+        assert each.resumed == [], "no handler has begun"

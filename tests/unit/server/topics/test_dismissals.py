@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from tests.support.turned_clock import anyio_backend
+from tests.unit.server.topics.test_log_reader import Taker
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Keep
 from transport.protocol.topic_names import DISMISSALS
 from transport.server.topics.dismissals import Dismissals
 from transport.server.topics.stored_topics import StoredTopics
-from transport.testing.topic_model import TopicModel
+from transport.testing.topic_model import ModelReadWire, TopicModel
 
 __all__ = ("anyio_backend",)
 
@@ -25,7 +26,8 @@ class Process:
     def __init__(self, store: TopicModel) -> None:
         self.sessions: dict[str, int] = {}
         self.topics = StoredTopics(store)
-        self.dismissals = Dismissals(self.topics, self.end, self.sessions.keys)
+        self.refused: list[str] = []
+        self.dismissals = Dismissals(self.topics, self.end, self.sessions.keys, self.refused.append)
 
     def end(self, subject: str, until: int) -> None:
         if self.sessions.get(subject, until + 1) <= until:
@@ -59,6 +61,7 @@ async def test_sessions_of_a_user_end_in_all_processes() -> None:
         assert one.sessions.keys() == {"bob"}
         await asyncio.sleep(0.1)
         assert other.sessions.keys() == {"bob"}
+        assert one.refused == other.refused == ["ann"]
 
 
 async def test_claim_sees_the_dismissal() -> None:
@@ -129,6 +132,69 @@ async def test_look_is_repeated_until_the_store_answers(monkeypatch: pytest.Monk
         one.topics.leave(DISMISSALS, one.dismissals)
         await asyncio.sleep(10)
         assert one.sessions == {}
+
+
+@pytest.mark.parametrize("arrives", ["as an entry", "by a look"])
+async def test_claim_sees_what_arrives_before_the_answer(
+    arrives: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store was asked before the dismissal, which comes over another connection."""
+    store = TopicModel()
+    async with running(store) as one, running(store) as other:
+        born, answer = store.now(), asyncio.Event()
+        ask = ModelReadWire.dismissals
+
+        async def answer_late(wire: ModelReadWire, subjects: Sequence[str]) -> Sequence[int]:
+            times = await ask(wire, subjects)
+            await answer.wait()
+            return times
+
+        monkeypatch.setattr(ModelReadWire, "dismissals", answer_late)
+
+        async def claim(subject: str) -> None:
+            if not await one.dismissals.was_dismissed(subject, born):
+                one.sessions[subject] = born
+
+        claims = [asyncio.create_task(claim(subject)) for subject in ("ann", "bob")]
+        await asyncio.sleep(0.1)
+        if arrives == "as an entry":
+            await other.dismissals.dismiss("ann")
+        else:
+            store.dismissed["ann"] = store.now()
+            one.topics.leave(DISMISSALS, one.dismissals)
+            one.dismissals.reset()
+        await asyncio.sleep(0.1)
+        answer.set()
+        await asyncio.gather(*claims)
+        await asyncio.sleep(0.1)
+        assert one.sessions.keys() == {"bob"}
+        assert not await one.dismissals.was_dismissed("ann", store.now())
+
+
+async def test_claims_at_once_ask_the_store_together() -> None:
+    store = TopicModel(latency=0.01)
+    async with running(store) as one, running(store) as other:
+        await other.dismissals.dismiss("7")
+        store.commands.clear()
+        claims = [one.dismissals.was_dismissed(str(number), 1) for number in range(500)]
+        assert [at for at, was in enumerate(await asyncio.gather(*claims)) if was] == [7]
+        assert store.commands["dismissals"] <= 2
+
+
+async def test_claims_all_the_time_delay_no_topic() -> None:
+    store = TopicModel(latency=0.01)
+
+    async def claim() -> None:
+        while True:
+            await one.dismissals.was_dismissed("ann", 1)
+
+    async with running(store) as one:
+        claiming = [asyncio.create_task(claim()) for _ in range(10)]
+        await asyncio.sleep(0.1)
+        async with asyncio.timeout(1):
+            await one.topics.join("g/room", Taker(None))
+        for task in claiming:
+            task.cancel()
 
 
 async def test_store_that_is_away_leaves_a_claim_undecided() -> None:

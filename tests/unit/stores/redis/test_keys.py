@@ -36,6 +36,7 @@ def test_keys_of_no_two_things_are_the_same() -> None:
     for name in names:
         made += [keys.record(name), keys.log(name), keys.opening(name), keys.process(name)]
         made += [keys.dismissed(name), keys.topic(name), keys.topic_log(name)]
+        made += [keys.processes(name)]
     assert len(set(made)) == len(made)
     assert all(key.startswith("shop:oc1:") for key in made)
 

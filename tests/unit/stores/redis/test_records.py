@@ -13,7 +13,7 @@ from transport.stores.redis.records import (
     decode_image,
     encode_birth,
     encode_fields,
-    encode_payload,
+    encode_payloads,
 )
 
 LARGEST = 2**53 - 1
@@ -58,7 +58,7 @@ def _bytes(value: Value) -> bytes:
 
 
 def _stored(image: Image) -> tuple[list[bytes], list[bytes]]:
-    return [*map(_bytes, encode_fields(image))], [*map(encode_payload, image.payloads)]
+    return [*map(_bytes, encode_fields(image))], encode_payloads(image.payloads)
 
 
 @pytest.mark.parametrize("image", [IMAGE, FULL, replace(IMAGE, home="", subject="\ud800")])
@@ -67,6 +67,11 @@ def test_image_comes_back_as_it_was_stored(image: Image) -> None:
     assert decode_image(fields, log) == image
     pairs = dict(zip(fields[::2], fields[1::2], strict=True))
     assert decode_image(pairs, log) == image
+
+
+def test_field_of_a_later_release_is_ignored() -> None:
+    fields, log = _stored(FULL)
+    assert decode_image([*fields, b"later", b"1"], log) == FULL
 
 
 def test_long_names_come_back_shortened() -> None:

@@ -100,6 +100,17 @@ async def test_killed_process_is_dead_after_a_second() -> None:
         assert await one.store.is_dead("0123456789ab")
 
 
+async def test_later_callers_do_not_wait_for_a_dead_process() -> None:
+    model = StoreModel()
+    async with running(model) as one, running(model) as two:
+        await asyncio.sleep(GRACE_IS_OVER)
+        two.model_store.vanish()
+        assert await one.store.is_dead(two.store.name)
+        began = asyncio.get_running_loop().time()
+        assert await one.store.is_dead(two.store.name)
+        assert asyncio.get_running_loop().time() - began < 0.1
+
+
 async def test_process_with_a_lost_subscription_is_not_dead() -> None:
     model = StoreModel()
     async with running(model) as one, running(model) as two:

@@ -15,7 +15,7 @@ from tests.support.modelled_processes import (
     stored,
 )
 from transport.errors import StoreUnavailable
-from transport.protocol.journal import Image, Refusal, Release
+from transport.protocol.journal import Image, Refusal, Release, Write
 from transport.stores.journaled import Failed
 from transport.testing.store_model import StoreModel
 
@@ -188,3 +188,19 @@ async def test_two_homes_of_a_session_in_one_process_both_write() -> None:
         await before.until(lambda: before.is_lost)
         assert before.outcomes == [Refusal.FENCED]
         assert stored(model) == ("kept",)
+
+
+async def test_defect_of_a_session_does_not_stop_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Defective(JournaledSession):
+        def next_write(self) -> Write | None:
+            raise LookupError
+
+    model = StoreModel()
+    async with running(model) as process:
+        session = await process.open("one")
+        process.store.wrote(Defective(process.store, "two", session.image))
+        session.send("hello")
+        await session.until_stored()
+    assert "written_failed channel=two" in caplog.text

@@ -108,6 +108,31 @@ async def test_stopped_process_finds_its_lease_lapsed(under_way: bool) -> None:
         await process.store.stop()
 
 
+async def test_stopped_process_does_not_say_that_the_store_is_away() -> None:
+    """Its clients are not sent away by a process that has just asked nothing."""
+    model, part = StoreModel(), Part()
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, JumpingEventLoop)
+
+    async def start() -> Process:
+        process = Process(model.connect(LIMITS))
+        await process.store.start(process)
+        return process
+
+    process = await loop.create_task(start(), context=part.context())
+    model.delay = 0.2
+    await asyncio.sleep(1)
+    loop.suspend(part)
+    await asyncio.sleep(20)
+    loop.go_on(part)
+    await process.until_told("renewed")
+    assert process.told == ["lapsed", "renewed"]
+    model.stop()
+    await asyncio.sleep(16)
+    assert process.told == ["lapsed", "renewed", "lapsed", "unreachable"]
+    await process.store.stop()
+
+
 async def test_suspended_machine_finds_its_lease_lapsed() -> None:
     """Also if that happens while a renewal is under way, whose answer comes at once then."""
     model = StoreModel()

@@ -90,6 +90,19 @@ async def test_begun_grace_is_known_to_all() -> None:
         assert two.store.in_grace
 
 
+@pytest.mark.parametrize("seconds", [20, 3600])
+async def test_clock_that_went_back_does_not_prolong_a_grace(seconds: float) -> None:
+    model = StoreModel()
+    async with running(model) as one, running(model) as two:
+        await one.open("one")
+        assert model.data.birth is not None
+        model.data.birth = model.run, model.data.birth[1] + seconds
+        await asyncio.sleep(GRACE_IS_OVER + 1)
+        assert not in_grace(one)
+        assert not in_grace(two)
+        assert isinstance(await two.store.claim("one", one.store.name, 1), Image)
+
+
 async def test_start_without_a_server_fails() -> None:
     model = StoreModel()
     model.stop()

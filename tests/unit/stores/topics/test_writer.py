@@ -165,6 +165,18 @@ async def test_what_waits_for_a_store_is_bounded(monkeypatch: pytest.MonkeyPatch
     assert [each for each in payloads(store) if each != "a" * 90] == ["c", "d", "f", "g", "h"]
 
 
+async def test_message_above_the_bound_waits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hub may allow messages that are larger than all that may wait."""
+    monkeypatch.setattr(module, "MAX_UNANSWERED_BYTES", 100)
+    store = TopicModel()
+    async with running(store) as writer:
+        tasks = publish(writer, "a" * 101, "b")
+        await asyncio.wait(tasks)
+        assert failure(tasks[1]) == "1 messages wait for the store already; this one was not sent"
+        await writer.publish("t", "c")
+    assert payloads(store) == ["a" * 101, "c"]
+
+
 async def test_batch_is_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_BATCH_BYTES", 10)
     store = TopicModel()
