@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from transport.bus.shared import Joined
 from transport.errors import StoreUnavailable
@@ -188,6 +189,17 @@ class Runtime:
         runner = self.registry.get(channel_id)
         if runner is not None and runner.driver.journal is not None:
             await runner.driver.journal.saved()
+
+    async def rewrite(self, session_ids: Sequence[str]) -> list[str]:
+        """Let sessions that are here be written to the store again, and wait until they are."""
+        found = (self.registry.get(session_id) for session_id in session_ids)
+        held = [runner.driver for runner in found if runner is not None]
+        journals = [driver.journal for driver in held if driver.journal is not None]
+        for journal in journals:
+            journal.prove()
+        with suppress(StoreUnavailable):
+            await asyncio.gather(*(journal.saved() for journal in journals))
+        return [driver.session.id for driver in held]
 
     def dismiss(self, subject: str) -> None:
         """End the sessions of a user here, also one that is just being opened (IDN-2)."""

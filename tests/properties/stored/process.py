@@ -90,6 +90,8 @@ class Process:
         self._proves_from = 0
         """The first version that shows that it has the session."""
         self._must_heal = False
+        self._may_differ = False
+        """Whether the store may have lost what another home has written while this one lapsed."""
         self._must_touch = False
         self._is_releasing = False
         self._told: list[tuple[Connection, Reset]] = []
@@ -150,8 +152,8 @@ class Process:
             self._run = store.run
             self._must_touch = True
             self.look_at_lease()
-            # Another may have had the session, of which nothing is left.
-            self._must_heal = self._must_heal or self._has_lapsed
+            if self._has_lapsed:
+                self._must_heal = self._may_differ = True
         self._note_loss()
         self.look_at_lease()
         self._renewed_at = now
@@ -192,7 +194,8 @@ class Process:
         if session.ending is not None and not self._must_heal:
             return End(encode_tombstone(session.tombstone()))
         if self._must_heal:
-            if self._has_lapsed:
+            if self._may_differ:
+                self._may_differ = False
                 session.diverge()
             return Heal(replace(session.image(self._image), run=self._run), idle=0)
         if self._has_lapsed or self._must_touch or self.world.now >= self._touched_at + TOUCH:
@@ -258,13 +261,14 @@ class Process:
                 self.kill()
             case Refusal.GONE | Refusal.BEHIND:
                 self._must_heal = True
+                self._may_differ = self._may_differ or self._has_lapsed
             case Refusal.FENCED | Refusal.ENDED:
                 self._lose()
 
     def _lose(self) -> None:
         """Forget the session: another process has it."""
         self.session = self.handler = None
-        self._has_lapsed = self._must_heal = self._must_touch = False
+        self._has_lapsed = self._must_heal = self._must_touch = self._may_differ = False
         self._told.clear()
         for connection in self._links:
             connection.has_ended = True
@@ -276,7 +280,7 @@ class Process:
         """Become the home of a session."""
         self._image, self.session, self.version = image, session, image.version
         self.fence, self.handler = image.fence, Handler(self, session, image)
-        self._must_heal = self._must_touch = False
+        self._must_heal = self._must_touch = self._may_differ = False
 
     def open(self, connection: Connection, frame: Open) -> None:
         """Answer the ``open`` of a connection, or let it wait for a claim."""

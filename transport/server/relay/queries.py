@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
 from transport.bus.text import decode_text, encode_text
 from transport.errors import StoreUnavailable
 from transport.protocol.codec import Payload
+from transport.server.relay.lost_records import Rewritten
 from transport.server.relay.messages import Delivery, decode_delivery
 from transport.server.statistics import HubStatistics
 
@@ -32,6 +33,14 @@ class Local(Protocol):
 
     async def saved(self, channel_id: str) -> None:
         """Wait until a channel here is stored as it is now, if processes share a store."""
+        ...
+
+    async def rewrite(self, session_ids: Sequence[str]) -> list[str]:
+        """Let sessions that are here be written to the store again, and wait until they are.
+
+        Returns:
+            The ids of those that are here.
+        """
         ...
 
     def dismiss(self, subject: str) -> None:
@@ -64,7 +73,7 @@ class Queries:
         self._calls = calls
         self._local = local
         self._home_of = home_of
-        for kind in ("deliver", "dismiss", "count"):
+        for kind in ("deliver", "rewrite", "dismiss", "count"):
             calls.respond(kind, getattr(self, f"_{kind}"))
 
     # Asking
@@ -92,6 +101,12 @@ class Queries:
                 "send the message when it goes on"
             ) from None
         return bool(msgpack.decode(answer))
+
+    async def rewrite(self, session_ids: Sequence[str]) -> Rewritten:
+        """Let the processes that have these sessions write them to the store again."""
+        answers = await self._ask_all("rewrite", session_ids)
+        known = [_decode_ids(answer) for answer in answers if answer is not None]
+        return Rewritten({each for ids in known for each in ids}, len(known) == len(answers))
 
     async def dismiss(self, subject: str) -> None:
         """End the sessions of a user in all other processes.
@@ -153,6 +168,9 @@ class Queries:
                 await self._local.saved(question.channel)
         return is_taken
 
+    async def _rewrite(self, pipe: Pipe, body: Raw) -> list[str]:
+        return await self._local.rewrite(_decode_ids(body))
+
     async def _dismiss(self, pipe: Pipe, body: Raw) -> None:
         self._local.dismiss(decode_text(msgpack.decode(body)))
 
@@ -162,6 +180,9 @@ class Queries:
 
 GONE = Raw(b"")
 """In place of the answer of a process that is gone."""
+
+
+_decode_ids = msgpack.Decoder(list[str]).decode
 
 
 def _decode_counter(kind: type, counts: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 
 from transport import codes
 from transport.bus.calls import Calls
@@ -22,6 +23,7 @@ from transport.server.relay.foreign import ForeignSessions
 from transport.server.relay.home import Home
 from transport.server.relay.homes import NamedHomes
 from transport.server.relay.inheritance import Inheritance
+from transport.server.relay.lost_records import LostRecords, Rewritten
 from transport.server.relay.openings import Openings
 from transport.server.relay.queries import Local, Queries
 from transport.server.relay.reservations import Reservations
@@ -74,6 +76,7 @@ class Relay:
         self._stored = stored
         self._calls = Calls(lambda: bus.stalled_at)
         now = registry.now
+        self._lost_records: LostRecords | None = None
         homes: NamedHomes | StoredHomes
         if stored is None:
             homes = NamedHomes(bus, ForeignSessions(limits.ttl, now), self._inherit)
@@ -88,8 +91,16 @@ class Relay:
             self.openings = Openings(bus, self.edge, asking, reservations, homes, self._until_open)
         else:
             assert stored is not None
+            self._lost_records = LostRecords(self._rewrite)
             self.openings = StoredOpenings(
-                stored, bus, self.edge, homes, registry, sessions, self._until_open
+                stored,
+                bus,
+                self.edge,
+                homes,
+                registry,
+                sessions,
+                self._until_open,
+                self._lost_records.is_held,
             )
         self.requests = EdgeRequests(
             asking, homes, authenticator, limits, self.edge.drained, self._until_open
@@ -172,6 +183,9 @@ class Relay:
             if self._stored is not None:
                 await self._stored.store.stop()
 
+    async def _rewrite(self, session_ids: Sequence[str]) -> Rewritten:
+        return await (await self.queries()).rewrite(session_ids)
+
     async def _inherit(self, name: str) -> None:
         assert self._inheritance is not None
         await self._inheritance.take(name)
@@ -184,6 +198,8 @@ class Relay:
                 task.cancel()
             resolve(self._has_tried)
             self._calls.stop()
+            if self._lost_records is not None:
+                self._lost_records.stop()
             if self._topics is not None:
                 self._topics.stop()
         self._bus.stop()

@@ -85,6 +85,7 @@ class StoredOpenings:
         registry: the sessions of this process.
         sessions: makes them.
         until_joined: waits until this process has joined the others.
+        is_held: see `LostRecords.is_held`.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class StoredOpenings:
         registry: Registry,
         sessions: Sessions,
         until_joined: Callable[[], Awaitable[None]],
+        is_held: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._store = stored.store
         self._dismissals = stored.dismissals
@@ -107,6 +109,7 @@ class StoredOpenings:
         self._registry = registry
         self._sessions = sessions
         self._until_joined = until_joined
+        self._is_held = is_held
         self._arriving: dict[str, asyncio.Future[None]] = {}
         """The openings and the sessions for which the store is asked now."""
 
@@ -131,6 +134,8 @@ class StoredOpenings:
             if self._registry.get(session_id) is not None:
                 return None
             located = await self._homes.locate(session_id)
+            if located is None and await self._is_held(session_id):
+                continue
             if located is None or not _opens(located, credential, visitor.identity.subject):
                 return None
             if located.tombstone:

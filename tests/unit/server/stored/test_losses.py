@@ -231,3 +231,36 @@ async def test_session_that_was_healed_has_not_expired() -> None:
         each.cluster.kill(each.home)
         await tell(page, "c")
         assert each.resumed == [False, True]
+
+
+@pytest.mark.parametrize("transport", ["websocket", "longpoll"])
+async def test_session_whose_home_lives_is_not_unknown(transport: str) -> None:
+    """The store has lost its record only, which its home has not noticed."""
+    async with processes(count=3) as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack, transport)
+        await tell(page, "a")
+        await asyncio.sleep(1.0)
+        assert page.id is not None
+        each.store.forget(page.id)
+        each.go_to(1)
+        page.cut()
+        assert await page.resume()
+        assert each.store.image(page.id) is not None
+        await tell(page, "b")
+        assert (each.home, each.resumed) == (0, [False])
+
+
+async def test_lost_session_is_not_unknown_while_a_process_is_silent() -> None:
+    """It may be that process which has the session."""
+    async with processes(count=3) as each, AsyncExitStack() as stack:
+        page = await at_first(each, stack)
+        await tell(page, "a")
+        assert page.id is not None
+        each.cluster.stop(0)
+        each.store.forget(page.id)
+        each.go_to(1)
+        page.cut()
+        asyncio.get_running_loop().call_later(4.0, each.cluster.go_on, 0)
+        assert await page.resume(within=30)
+        await tell(page, "b")
+        assert each.resumed == [False]
