@@ -159,7 +159,7 @@ class EdgeLink:
         self._wake()
 
     def ready(self, count: int) -> None:
-        """Learn that the home has taken so many items."""
+        """Learn that the home has taken that many items."""
         self._flow.ready(count)
 
     def end(self, item: End) -> None:

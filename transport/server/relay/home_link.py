@@ -87,7 +87,7 @@ class HomeLink:
         self._link.record_activity(now)
 
     def ready(self, count: int) -> None:
-        """Learn that the edge has taken so many items."""
+        """Learn that the edge has taken that many items."""
         self._flow.ready(count)
         self._taken.set()
 

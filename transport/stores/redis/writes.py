@@ -114,11 +114,11 @@ class Writer:
         record, log = self._keys.record(session_id), self._keys.log(session_id)
         by = (write.home, write.fence, write.version)
         match change:
-            case Heal(image):
+            case Heal(image, idle):
                 life = lives.tombstone if image.tombstone else lives.record
                 fields = encode_fields(image)
                 messages = encode_payloads(image.payloads)
-                arguments = (*by, life, lives.log, len(fields) // 2, *fields, *messages)
+                arguments = (*by, life, lives.log, len(fields) // 2, idle, *fields, *messages)
                 return pack("EVALSHA", scripts.heal.sha, 2, record, log, *arguments)
             case End(tombstone):
                 arguments = (*by, lives.tombstone, *encode_tombstone(tombstone))

@@ -37,6 +37,7 @@ FULL = replace(
     subject="s" * 44,
     hub="h" * 44,
     epoch_first=LARGEST,
+    epoch_before="b" * 16,
     wraps=True,
     handled=LARGEST,
     acked=LARGEST - 4,
