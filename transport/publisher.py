@@ -35,7 +35,7 @@ class Publisher:
 
     It has one connection, which it opens when it sends first, and replaces when it breaks. What is
     sent reaches each channel once, in the order of the calls, also if the store answers late or is
-    replaced. Use it in one event loop.
+    replaced. Use one for all messages of a process, in one event loop.
 
     Args:
         store: that of the hub: a `RedisStore` with the same Redis and prefix.

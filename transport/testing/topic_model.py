@@ -338,6 +338,11 @@ class _Wire:
             raise Broken("not connected")
         return self._connection
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has a connection that has not ended."""
+        return self._connection is not None and self._connection.is_open
+
     async def _connect(self) -> int:
         assert self._connection is None or not self._connection.is_open
         await self.store.ready()

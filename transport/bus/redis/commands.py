@@ -12,7 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ReadOnlyError, ResponseError
 
 from transport.bus.redis.connections import ANSWER_WITHIN, Reconnecting, until_one_ends
-from transport.stores.redis.connections import Connections
+from transport.stores.redis.connections import Connections, send
 from transport.stores.redis.faults import explain_error
 from transport.telemetry.log import ERROR, log_event
 
@@ -112,7 +112,7 @@ class Commands:
             batch = [command for command, _ in self._waiting]
             self._unanswered += self._waiting
             self._waiting.clear()
-            await connection.send_packed_command(batch, check_health=False)
+            await send(connection, batch)
 
     async def _read(self, connection: AbstractConnection) -> None:
         while True:

@@ -11,7 +11,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from transport.bus.redis.commands import Commands, pack
 from transport.bus.redis.connections import ANSWER_WITHIN, Reconnecting, until_one_ends
-from transport.stores.redis.connections import Connections
+from transport.stores.redis.connections import Connections, send
 
 SILENT_TICKS = 2
 """Ticks of a second without any message, after one that a process has sent to itself."""
@@ -91,7 +91,7 @@ class Subscription:
             self.is_subscribed = False
 
     async def _read(self, connection: AbstractConnection) -> None:
-        await connection.send_packed_command([pack(b"SUBSCRIBE", self._channel)])
+        await send(connection, [pack(b"SUBSCRIBE", self._channel)])
         async with asyncio.timeout(ANSWER_WITHIN):
             await connection.read_response(disable_decoding=True)
         self.is_subscribed = True

@@ -118,6 +118,7 @@ class Dismissals:
     # `Member`
 
     id = ""
+    doubt = 0
 
     @property
     def cursor(self) -> int:
@@ -139,6 +140,9 @@ class Dismissals:
         self._refuse(subject)
         self._end_until(subject, entry.number)
         return True
+
+    def suspect(self, number: int) -> None:
+        """See `Member.suspect`. A dismissal may come twice."""
 
     def skip(self, number: int) -> None:
         """See `Member.skip`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from transport.errors import StoreUnavailable
@@ -39,9 +39,12 @@ class LogReaders:
 
     Args:
         store: makes the connections.
+        tell: called with a topic, and the number of an entry of it that the store has lost; see
+            `LogReader`.
     """
 
-    def __init__(self, store: TopicStore) -> None:
+    def __init__(self, store: TopicStore, tell: Callable[[str, int], None]) -> None:
+        self._tell = tell
         self._subscription = store.subscribe_wire()
         self._readers: dict[str, LogReader] = {}
         self._is_connected = False
@@ -116,7 +119,9 @@ class LogReaders:
     def _reader(self, topic: str) -> LogReader:
         reader = self._readers.get(topic)
         if reader is None:
-            reader = self._readers[topic] = LogReader(lambda: self._ask(topic))
+            reader = self._readers[topic] = LogReader(
+                lambda: self._ask(topic), lambda number: self._tell(topic, number)
+            )
             if topic in self._to_unsubscribe:
                 del self._to_unsubscribe[topic]
                 if topic in self._subscribed:

@@ -16,7 +16,7 @@ from transport.protocol.topic_log import Reading, decode_entry
 from transport.stores.journaled import Failed
 from transport.stores.redis import faults
 from transport.stores.redis.commands import pack
-from transport.stores.redis.connections import BROKEN, Connections, abort
+from transport.stores.redis.connections import BROKEN, Connections, abort, send
 from transport.stores.redis.faults import explain_error
 from transport.stores.redis.keys import Keys
 from transport.stores.redis.scripts import Script, Scripts
@@ -65,7 +65,7 @@ class _Wire:
         if connection is None:
             raise Broken("not connected")
         try:
-            await connection.send_packed_command(commands, check_health=False)
+            await send(connection, commands)
         except BROKEN as error:
             raise Broken(explain_error(error)) from None
         return connection

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from transport.errors import StoreUnavailable
 from transport.protocol.codec import Payload, size_of
-from transport.protocol.topic_log import Publication, Unentered
+from transport.protocol.topic_log import MARK, Publication, Unentered
 from transport.stores.journaled import Failed
 from transport.stores.topics.line import ANSWER_WITHIN, Pause
 from transport.stores.topics.wire import Append, Appended, Broken, PublishWire
@@ -198,7 +198,7 @@ class TopicWriter:
                 return
             topic, publication = one.append.topic, one.append.publication
             known = publication.known
-            if not one.since:
+            if not one.since and publication.payload != MARK:
                 known = max(known, self._known.get(topic, 0))
             publication = replace(
                 publication, known=known, since=one.since, follows=last.get(topic, 0)
