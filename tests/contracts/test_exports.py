@@ -67,7 +67,7 @@ SURFACES = {
         sweep(now)
     """,
     transport.Workers: "(directory) join(hub, limits)",
-    transport.RedisStore: "(redis, *, prefix) join(hub, limits) sessions topics(hub, limits)",
+    transport.RedisStore: "(redis, *, prefix) join(hub, limits) topics(hub, limits)",
     transport.ChannelClosed: "(code, reason, channel) channel code reason",
     transport.SessionReset: "(reason, lost, dropped) dropped lost reason",
     transport.Unacknowledged: "(number, fate) fate number",

@@ -63,6 +63,10 @@ class JournaledSession:
         )
         self._store.wrote(self)
 
+    def acknowledge(self) -> None:
+        """Let the client have everything; that is stored with the next message."""
+        self.image = replace(self.image, acked=self.image.last, payloads=())
+
     def touch(self) -> None:
         """Prove that this process has the session."""
         self._touches = True

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from tests.support.journaled_sessions import DEADLINE, JournaledProcess
+from tests.support.quick_redis import redis_store
 from tests.support.servers.redis import RedisServer
 from transport.bus.redis_store import RedisStore
 from transport.errors import StoreUnavailable
@@ -37,8 +38,7 @@ async def running(
     Raises:
         StoreUnavailable: it has not started in time, or, with the usual times, at once.
     """
-    shared = RedisStore(source)
-    shared.sessions.times = times
+    shared = redis_store(source, times)
     process = JournaledProcess(store_of(shared, hub))
     async with asyncio.timeout(DEADLINE):
         while True:

@@ -41,7 +41,7 @@ class RedisStore(SharedStore):
 
     def __init__(self, redis: str | Redis, *, prefix: str = "") -> None:
         _check_prefix(prefix)
-        self.sessions = _sessions(redis, prefix)
+        self._sessions = _sessions_in(redis, prefix)
         self._prefix = prefix
 
     def topics(self, hub: str, limits: Limits) -> TopicStore:
@@ -53,7 +53,7 @@ class RedisStore(SharedStore):
         """
         from transport.stores.redis.topic_wires import RedisTopics
 
-        return RedisTopics(self.sessions.connections, self.sessions.keys, hub, limits)
+        return RedisTopics(self._sessions.connections, self._sessions.keys, hub, limits)
 
     def join(self, hub: str, limits: Limits) -> Joined:
         """See `SharedStore.join`."""
@@ -62,9 +62,9 @@ class RedisStore(SharedStore):
 
         keys = Keys(hub, self._prefix)
         name = keys.new_name()
-        store = self.sessions.connect(hub, limits, name=name)
+        store = self._sessions.connect(hub, limits, name=name)
         # Who can write to the Redis can do anything: its processes share no secret of their own.
-        connections = self.sessions.connections
+        connections = self._sessions.connections
         bus = RedisBus(connections, keys, name, b"")
         return Joined(bus, store, self.topics(hub, limits))
 
@@ -78,7 +78,7 @@ def _check_prefix(prefix: str) -> None:
         raise ValueError(f"prefix begins the names of keys, which are UTF-8: {error}") from None
 
 
-def _sessions(redis: str | Redis, prefix: str) -> RedisSessions:
+def _sessions_in(redis: str | Redis, prefix: str) -> RedisSessions:
     try:
         from transport.stores.redis.sessions import RedisSessions
     except ModuleNotFoundError as error:

@@ -22,8 +22,8 @@ from starlette.routing import Mount, Route
 
 from tests.integration.redis.later_release import become_later
 from tests.support.browsers.member_page import PAGE
+from tests.support.quick_redis import redis_store
 from transport import Channel, Hub, Limits
-from transport.bus.redis_store import RedisStore
 from transport.stores.remote.times import Times
 
 _record = os.open(
@@ -86,7 +86,8 @@ LIMITS = Limits(
     drain_grace=1.0,
     **json.loads(os.environ.get("LIMITS", "{}")),
 )
-store = RedisStore(os.environ["REDIS_URL"])
-store.sessions.times = Times().scaled(float(os.environ.get("TIMES_FACTOR", "1")))
+store = redis_store(
+    os.environ["REDIS_URL"], Times().scaled(float(os.environ.get("TIMES_FACTOR", "1")))
+)
 hub = Hub(serve, store=store, limits=LIMITS)
 app = Starlette(routes=[Route("/page", page), Mount("/", app=hub)], lifespan=hub.lifespan)

@@ -17,6 +17,9 @@ from transport.testing import drive
 
 DOCUMENT = Path(__file__).parents[3] / "docs/scaling.md"
 [USER] = re.findall(r"^user (.*)$", DOCUMENT.read_text("utf-8"), re.MULTILINE)
+[CONNECTIONS] = map(
+    int, re.findall(r"connections of a process to Redis \| (\d+);", DOCUMENT.read_text("utf-8"))
+)
 
 
 async def test_documented_user_can_run_a_hub(
@@ -45,7 +48,11 @@ async def test_documented_user_can_run_a_hub(
                 await one.send("hello")
                 assert [await page.receive() for page in (one, two)] == ["hello", "hello"]
                 assert (await hubs[0].statistics()).processes == 2
-                await hubs[0].close_user("nobody")
+                for hub in hubs:
+                    await hub.close_user("nobody")
+                async with server.client() as client:
+                    users = [each["user"] for each in await client.client_list()]
+                assert users.count(name) == 2 * CONNECTIONS
         assert caplog.messages == []
         async with server.client() as client:
             keys: list[Any] = await client.keys()

@@ -35,7 +35,7 @@ async def test_connections_that_have_closed_are_replaced(
             await room.send(message)
 
     store = RedisStore(redis_server.url)
-    made = watched(store.sessions.connections)
+    made = watched(store._sessions.connections)
     hub = Hub(serve, store=store, name="closed")
     async with (
         asyncio.timeout(DEADLINE),

@@ -167,6 +167,30 @@ async def test_full_memory_delays_what_is_stored(tmp_path: Path) -> None:
         assert await stored(server) == ["hello"]
 
 
+async def test_acks_make_room_in_a_full_memory(tmp_path: Path) -> None:
+    """A flight that is refused frees what its clients have, and is stored when it is repeated."""
+    async with (
+        running_redis(tmp_path) as server,
+        server.client() as client,
+        running(server.url) as process,
+    ):
+        full, other = await process.open("full"), await process.open("other")
+        other.send("kept")
+        full.send(*["x" * 100_000] * 20)
+        await full.until_stored()
+        await other.until_stored()
+        used = (await client.info("memory"))["used_memory"]
+        await client.config_set("maxmemory", used - 1_000_000)
+        full.acknowledge()
+        other.send("of another")
+        full.send("hello")
+        await full.until_stored()
+        await other.until_stored()
+        assert set(full.outcomes) | set(other.outcomes) == {None}
+        assert await stored(server, "full") == ["hello"]
+        assert await stored(server, "other") == ["kept", "of another"]
+
+
 async def test_failed_save_delays_what_is_stored(tmp_path: Path) -> None:
     """MISCONF: Redis cannot write its data to disk, and so refuses to change it."""
     folder = tmp_path / "data"

@@ -46,13 +46,18 @@ local function text(number)
   return string.format('%.0f', number)
 end
 
+-- Return the text of an error that `pcall` has caught.
+local function said(err)
+  return type(err) == 'table' and err.err or tostring(err)
+end
+
 -- Call a function for one session and return its answer. An error that lies in what is stored of
 -- the session is its answer, behind '!', and does not concern others. An error of the server ends
 -- the script: its memory is full, it is a replica, too few replicas follow it, it cannot write.
 local function guarded(change, ...)
   local done, answer = pcall(change, ...)
   if done then return answer end
-  local message = type(answer) == 'table' and answer.err or tostring(answer)
+  local message = said(answer)
   local code = string.match(message, '^(%u+) ') -- an error of Lua has none
   if code and code ~= 'WRONGTYPE' and code ~= 'ERR' then error({err = message}, 0) end
   return '!' .. message

@@ -9,7 +9,8 @@
 --   idle: ms since the client's last frame, if the session is to last longer; else empty,
 --   sets, unsets: how many fields are set and removed besides,
 --   then the messages, the fields that are set, each with its value, and those that are removed.
--- Returns for each session 'ok', a refusal, or '!' and an error.
+-- Returns for each session 'ok', a refusal, or '!' and an error. If the memory of Redis is full, it
+-- fails, and only what clients have acknowledged is removed.
 
 local RECORD_LIFE, LOG_LIFE = ARGV[1], ARGV[2]
 local HEAD = 15
@@ -49,9 +50,27 @@ local function step(record, log, at)
   return 'ok'
 end
 
-local answers, at = {}, 3
-for i = 1, #KEYS, 2 do
-  answers[#answers + 1] = guarded(step, KEYS[i], KEYS[i + 1], at)
-  at = at + HEAD + tonumber(ARGV[at + 4]) + 2 * tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+-- Remove what the client of a session has acknowledged, and nothing else.
+local function free(record, log, at)
+  local found = redis.call('HMGET', record, 'p', 'f', 'v', 'x', 'l', 'a')
+  if decide(found, ARGV[at], ARGV[at + 1], ARGV[at + 2]) then return end
+  local length, trim = tonumber(found[5]) - tonumber(found[6]), ARGV[at + 6] - found[6]
+  if trim <= 0 or trim > length or redis.call('LLEN', log) ~= length then return end
+  redis.call('LTRIM', log, trim, -1)
+  redis.call('HSET', record, 'a', ARGV[at + 6]) -- not refused: the script has written already
 end
-return answers
+
+local function all(change)
+  local answers, at = {}, 3
+  for i = 1, #KEYS, 2 do
+    answers[#answers + 1] = guarded(change, KEYS[i], KEYS[i + 1], at)
+    at = at + HEAD + tonumber(ARGV[at + 4]) + 2 * tonumber(ARGV[at + 13]) + tonumber(ARGV[at + 14])
+  end
+  return answers
+end
+
+local done, answers = pcall(all, step)
+if done then return answers end
+-- Redis refuses if its memory is full, before the first write: make room for the repetition.
+if string.sub(said(answers), 1, 4) == 'OOM ' then all(free) end
+error({err = said(answers)}, 0)
