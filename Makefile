@@ -59,6 +59,7 @@ matrix: setup ## Run the full matrix of proxies and networks; writes docs/proxie
 	MATRIX=full $(BIN)/python -m pytest tests/field/network tests/browser/test_fleet.py tests/browser/test_life.py -rA $(PYTEST_ARGS)
 
 campaign: setup ## Run the full campaigns: shutdowns, hostile clients, workers, random schedules, cancellation
+	@scripts/setup_system.sh campaign
 	SHUTDOWN_ROUNDS=20 $(BIN)/python -m pytest tests/integration/server/test_shutdown.py $(PYTEST_ARGS)
 	HOSTILE_SESSIONS=1000 HOSTILE_SOCKETS=200 HOSTILE_MEMORY=256 \
 		$(BIN)/python -m pytest tests/integration/limits/test_hostile.py --timeout 900 $(PYTEST_ARGS)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# setup_system.sh [matrix]: install the Debian packages that the tests need: three browsers, fonts
+# setup_system.sh [matrix | campaign]: install the Debian packages that the tests need: three browsers, fonts
 # for their pages, proxies, Redis, openssl for the proxies' certificates, and iproute2 for network
-# namespaces. With `matrix`, also install the other proxies of the matrix.
+# namespaces. With `matrix`, also install the other proxies of the matrix; with `campaign`, Caddy.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -29,8 +29,10 @@ command -v ip >/dev/null || need iproute2
 command -v openssl >/dev/null || need openssl
 has_font 'DejaVuSans.ttf' || need fonts-dejavu-core
 has_font 'NotoColorEmoji.ttf' || need fonts-noto-color-emoji
-if [ "${1:-}" = matrix ]; then
+if [ "${1:-}" = matrix ] || [ "${1:-}" = campaign ]; then
     [ -x /usr/bin/caddy ] || need caddy caddy
+fi
+if [ "${1:-}" = matrix ]; then
     [ -x /usr/sbin/apache2 ] || need apache2-bin # only the program, without a service
     # Debian has two squid packages; only this one can inspect TLS.
     grep -q 'with-openssl' <(/usr/sbin/squid -v 2>/dev/null) || need squid-openssl squid

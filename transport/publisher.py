@@ -12,6 +12,7 @@ from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.frames import Json
 from transport.protocol.topic_names import DISMISSALS, EVERYONE, GROUP, encode_dismissal
 from transport.stores.names import shorten_topic
+from transport.stores.topics.line import keep_running
 from transport.stores.topics.wire import TopicStore
 from transport.stores.topics.writer import TopicWriter
 
@@ -76,7 +77,9 @@ class Publisher:
         if self._task is not None:
             raise RuntimeError("this Publisher is in use already: make another one")
         self._writer = TopicWriter(self._topics.publish_wire())
-        self._task = asyncio.create_task(self._writer.run(), name="onechannel publisher")
+        self._task = asyncio.create_task(
+            keep_running(self._writer.run), name="onechannel publisher"
+        )
         return self
 
     async def __aexit__(

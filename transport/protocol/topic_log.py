@@ -32,7 +32,7 @@ from msgspec.structs import replace
 from transport.protocol.codec import Payload
 
 MAX_WRITERS = 64
-"""Each time a topic has so many more of them, those that are old are forgotten."""
+"""Each time a topic has that many more of them, those that are old are forgotten."""
 
 WRITER_LIFE = 60_000_000
 """Microseconds after which one of too many writers is forgotten: far more than any retry takes."""

@@ -32,6 +32,7 @@ from transport.stores.topics.wire import (
     Broken,
     Echo,
     Notice,
+    Refused,
     Subscribed,
 )
 from transport.waiting import resolve
@@ -194,7 +195,7 @@ class TopicModel:
 
     def _check(self, kind: str) -> None:
         if self.refuses:
-            raise Broken(self.refuses)
+            raise Refused(self.refuses)
         self.count(kind)
 
     async def ready(self) -> None:
@@ -346,7 +347,7 @@ class _Wire:
         assert self._connection is None or not self._connection.is_open
         await self.store.ready()
         if self.store.refuses:
-            raise Broken(self.store.refuses)
+            raise Refused(self.store.refuses)
         self._connection = Connection(self.store)
         return self.store.now()
 

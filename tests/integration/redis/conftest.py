@@ -13,7 +13,7 @@ import pytest
 from tests.integration.redis.crew import Crew, crew
 
 IS_FULL = os.environ.get("REDIS") == "full"
-collect_ignore = [] if IS_FULL else ["test_long_outage.py"]
+collect_ignore = [] if IS_FULL else ["test_long_outage.py", "test_balancers.py"]
 COUNT = 4 if IS_FULL else 3
 FACTOR = 1.0 if IS_FULL else 0.5
 """Of the times of the store: in the short form a lease lasts 3 s."""

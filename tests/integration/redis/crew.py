@@ -38,22 +38,19 @@ class Crew:
         server: the server.
         url: of nginx, and of the channel.
         redis: the Redis.
-        records: the directory of what the handlers were given.
-        later: exists if workers that start are those of a later release.
+        folder: see `environment`.
 
     Attributes:
         expected: the events, beside those that every test causes, that tests say they cause.
     """
 
-    def __init__(
-        self, server: Server, url: str, redis: RedisServer, records: Path, later: Path
-    ) -> None:
+    def __init__(self, server: Server, url: str, redis: RedisServer, folder: Path) -> None:
         self.server = server
         self.url = url
         self.redis = redis
         self.expected: set[str] = set()
-        self._records = records
-        self._later = later
+        self._records = folder / "records"
+        self._later = folder / "later"
 
     @property
     def pids(self) -> list[int]:
@@ -146,17 +143,11 @@ async def crew(
     server = Server(APP, tuple(arguments), host=program)
     async with running_redis(folder / "redis") as redis:
         await end_grace(redis)
-        later = folder / "later"
-        with _environment(
-            REDIS_URL=redis.url,
-            RECORD_TO=str(folder / "records"),
-            TIMES_FACTOR=str(factor),
-            LATER=str(later),
-        ):
+        with environment(folder, redis, factor):
             await server.start()
         try:
             async with nginx(server.port, folder / "nginx") as proxy:
-                one = Crew(server, proxy.url("plain"), redis, folder / "records", later)
+                one = Crew(server, proxy.url("plain"), redis, folder)
                 yield one
                 await server.stop()
         finally:
@@ -166,8 +157,18 @@ async def crew(
 
 
 @contextmanager
-def _environment(**variables: str) -> Iterator[None]:
+def environment(folder: Path, redis: RedisServer, factor: float) -> Iterator[None]:
+    """Set the variables of the application while the block runs, in which its servers start.
+
+    Args:
+        folder: has the directory ``records`` of what the handlers are given, and ``later`` if
+            servers that start are those of a later release.
+        redis: the Redis.
+        factor: of the times of the store, such as the length of a lease.
+    """
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in variables.items():
-            patch.setenv(name, value)
+        patch.setenv("REDIS_URL", redis.url)
+        patch.setenv("RECORD_TO", str(folder / "records"))
+        patch.setenv("LATER", str(folder / "later"))
+        patch.setenv("TIMES_FACTOR", str(factor))
         yield

@@ -21,7 +21,7 @@ from tests.support.browsers.chromium import Tab
 from tests.support.clients.members import DEADLINE, Member
 from tests.support.figures import tell
 
-PAUSE = 4.0 if IS_FULL else 0.1
+PAUSE = 8.0 if IS_FULL else 0.1
 """Seconds, at most, between an answer and the next messages of a member.
 
 In the full form two cores are half busy: the gaps of a machine that cannot keep up say nothing."""
@@ -36,6 +36,7 @@ class Load:
 
     Args:
         crowd: the members. Each checks that what comes back is complete and in order.
+        tabs: pages that talk, too.
         publishes: how likely a member publishes something before it talks.
 
     Attributes:
@@ -44,10 +45,10 @@ class Load:
         rooms: in which they publish, and hear each other.
     """
 
-    def __init__(self, crowd: Sequence[Member], publishes: float) -> None:
+    def __init__(self, crowd: Sequence[Member], tabs: Sequence[Tab], publishes: float) -> None:
         self.gaps: list[float] = []
         self.of_pages = 0
-        self.rooms = Rooms(crowd)
+        self.rooms = Rooms(crowd, tabs)
         self._crowd = crowd
         self._publishes = publishes
         self._is_over = False
@@ -61,9 +62,9 @@ class Load:
         """Let a member talk until the load is over."""
         draw = random.Random(member.name)
         while not self._is_over:
+            began = time.monotonic()
             if draw.random() < self._publishes:
                 await self.rooms.publish(member)
-            began = time.monotonic()
             for _ in range(draw.choice(BURSTS)):
                 member.sent += 1
                 await member.channel.send(member.sent)
@@ -107,9 +108,9 @@ async def load(
 ) -> AsyncIterator[Load]:
     """Let members talk while the block runs, also those in pages; after it, all has come back.
 
-    See `Load` for the arguments; ``tabs`` are the pages.
+    See `Load` for the arguments.
     """
-    one = Load(crowd, publishes)
+    one = Load(crowd, tabs, publishes)
     await one.rooms.join()
     for page in tabs:
         await page.run("(pause) => begin(pause)", 1000 * PAUSE)

@@ -19,11 +19,12 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import chain
+from itertools import chain, cycle
 from secrets import token_hex
 from typing import NamedTuple
 
-from tests.support.clients.members import Member
+from tests.support.browsers.chromium import Tab
+from tests.support.clients.members import DEADLINE, Member
 from transport import RedisStore
 from transport.publisher import Publisher
 
@@ -89,11 +90,13 @@ class Rooms:
 
     Args:
         crowd: the members.
+        tabs: pages that are members, too, and only listen.
     """
 
-    def __init__(self, crowd: Sequence[Member]) -> None:
+    def __init__(self, crowd: Sequence[Member], tabs: Sequence[Tab] = ()) -> None:
         self._rooms = [_Room(crowd[at : at + SIZE]) for at in range(0, len(crowd), SIZE)]
         self._room = {member: room for room in self._rooms for member in room.listeners}
+        self._tabs = list(zip(tabs, cycle(self._rooms), strict=False))
 
     async def join(self) -> None:
         """Let each member join its room; what is published later reaches it."""
@@ -103,6 +106,8 @@ class Rooms:
             numbers[member] = await member.channel.send({"join": room.name})
         for member, number in numbers.items():
             await member.channel.acknowledged(number)
+        for page, room in self._tabs:
+            await page.run("(name) => channel.send({ join: name })", room.name)
 
     async def publish(self, member: Member, **then: bool) -> None:
         """Let a member publish to its room.
@@ -147,6 +152,10 @@ class Rooms:
             for member, listener in room.listeners.items():
                 await member.until(lambda: listener.highest == room.published)  # noqa: B023 - awaited
             orders = [listener.heard for listener in room.listeners.values()]
+            for page in [page for page, its in self._tabs if its is room]:
+                await page.wait(f"member.published.length >= {len(orders[0])}", timeout=DEADLINE)
+                found = await page.run("() => member.published")
+                orders.append([Publication(*each) for each in found])
             shortest = min(map(len, orders))  # a repetition may be on its way to some
             assert all(order[:shortest] == orders[0][:shortest] for order in orders)
 

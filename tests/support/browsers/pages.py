@@ -13,13 +13,14 @@ from tests.support.browsers.chromium import Tab, chromium, tab
 
 _JOIN = """\
 ([name, transport]) => {
-    const member = { name, pid: 0, echoed: 0, heard: {}, resets: [], wrong: [] };
+    const member = { name, pid: 0, echoed: 0, heard: {}, published: [], resets: [], wrong: [] };
     globalThis.member = member;
     const channel = (globalThis.channel = new Channel("/", { transports: [transport] }));
     channel.addEventListener("reset", ({ reason }) => member.resets.push(reason));
     channel.addEventListener("message", ({ data }) => {
         if (data.pid) member.pid = data.pid;
         else if (data.said) (member.heard[data.said[0]] ??= []).push(data.said[1]);
+        else if (data.published) member.published.push(data.published);
         else if (data === member.echoed + 1) member.echoed = data;
         else member.wrong.push(data);
     });

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from transport.bus.redis.commands import Commands, pack
 from transport.bus.redis.connections import ANSWER_WITHIN, Reconnecting, until_one_ends
-from transport.stores.redis.connections import Connections
+from transport.stores.redis.connections import Connections, send
 
 SILENT_TICKS = 2
 """Ticks of a second without any message, after one that a process has sent to itself."""
@@ -51,6 +52,14 @@ class Subscription:
         self._stale = asyncio.Event()
         self.begun: asyncio.Future[None]
         self.is_subscribed = False
+        self._stalled_at = -math.inf
+
+    @property
+    def stalled_at(self) -> float:
+        """The time of the event loop at which nothing could arrive last; -inf for never."""
+        if self.begun.done() and not self.is_subscribed:
+            self._stalled_at = asyncio.get_running_loop().time()
+        return self._stalled_at
 
     def start(self) -> None:
         """Begin to subscribe."""
@@ -82,7 +91,7 @@ class Subscription:
             self.is_subscribed = False
 
     async def _read(self, connection: AbstractConnection) -> None:
-        await connection.send_packed_command([pack(b"SUBSCRIBE", self._channel)])
+        await send(connection, [pack(b"SUBSCRIBE", self._channel)])
         async with asyncio.timeout(ANSWER_WITHIN):
             await connection.read_response(disable_decoding=True)
         self.is_subscribed = True

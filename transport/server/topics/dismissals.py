@@ -61,6 +61,7 @@ class Dismissals:
 
     async def run(self) -> None:
         """End sessions, until the task is cancelled."""
+        self._topics.leave(DISMISSALS, self)  # if it has run before
         while True:
             self._missed.clear()
             await self._topics.join(DISMISSALS, self)

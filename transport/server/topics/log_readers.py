@@ -12,6 +12,7 @@ from transport.errors import StoreUnavailable
 from transport.server.topics.log_reader import LogReader, Member
 from transport.server.topics.questions import DismissalLook, ReadDismissals, ReadTopics, SendEcho
 from transport.server.topics.reads import Question, Reads
+from transport.server.topics.refusals import Refusals
 from transport.stores.topics.line import ANSWER_WITHIN, Pause
 from transport.stores.topics.wire import Arrived, Broken, Echo, Subscribed, TopicStore
 from transport.waiting import Waiters, resolve
@@ -147,7 +148,7 @@ class LogReaders:
         """Subscribe and read, until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._reads.run())
-            pause = Pause()
+            pause, refusals = Pause(), Refusals()
             try:
                 while True:
                     try:
@@ -155,9 +156,11 @@ class LogReaders:
                             await self._subscription.connect()
                         async with asyncio.TaskGroup() as subscribed:
                             self._connected()
-                            subscribed.create_task(self._receive(pause))
+                            subscribed.create_task(self._receive(pause, refusals))
                             subscribed.create_task(self._change_subscriptions())
-                    except* (TimeoutError, Broken):
+                    except* (TimeoutError, Broken) as group:
+                        for error in group.exceptions:
+                            refusals.failed(error)
                         self._disconnected()
                         await pause.wait()
             finally:
@@ -169,7 +172,7 @@ class LogReaders:
         self._to_unsubscribe.clear()
         self._changed.set()
 
-    async def _receive(self, pause: Pause) -> None:
+    async def _receive(self, pause: Pause, refusals: Refusals) -> None:
         """Take what arrives, until the connection breaks."""
         loop = asyncio.get_running_loop()
         for count in itertools.count(1):
@@ -178,6 +181,7 @@ class LogReaders:
             if count % MAX_NOTICES == 0:
                 await asyncio.sleep(0)  # what has arrived already is returned without a pause
             pause.reset()
+            refusals.worked()
             match notice:
                 case Arrived(topic, entry):
                     if (reader := self._readers.get(topic)) is not None:

@@ -7,9 +7,11 @@ membership: the handler need not add its channel to a group again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from transport.errors import StoreUnavailable
 from transport.protocol.codec import size_of
 from transport.protocol.journal import Image
 from transport.protocol.topic_log import Entry
@@ -22,6 +24,9 @@ from transport.server.session_log import log_missed
 from transport.server.topics.stored_topics import StoredTopics
 from transport.stores.names import shorten_topic
 from transport.telemetry.log import ERROR, log_event
+
+JOINED_WITHIN = 15.0
+"""Seconds for which an application waits until a channel is a member: as for a publication."""
 
 
 def _doubt_of(topic: str) -> str:
@@ -146,7 +151,14 @@ class Memberships:
         return self._join(topic, member, channel._driver)
 
     async def _join(self, topic: str, member: _Membership, driver: SessionDriver) -> None:
-        await self._topics.join(topic, member)
+        try:
+            async with asyncio.timeout(JOINED_WITHIN):
+                await self._topics.join(topic, member)
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"the store has not answered within {JOINED_WITHIN:g} s, so the channel is not a "
+                "member of the group yet; it becomes one once the store answers"
+            ) from None
         if driver.journal is not None:
             await driver.journal.saved()
 

@@ -11,6 +11,7 @@ from transport.protocol.codec import Payload
 from transport.protocol.topic_log import MARK
 from transport.server.topics.log_reader import Member
 from transport.server.topics.log_readers import LogReaders
+from transport.stores.topics.line import keep_running
 from transport.stores.topics.wire import TopicStore
 from transport.stores.topics.writer import TopicWriter
 
@@ -31,8 +32,8 @@ class StoredTopics:
     async def run(self) -> None:
         """Publish and read, until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._writer.run())
-            tasks.create_task(self._readers.run())
+            tasks.create_task(keep_running(self._writer.run))
+            tasks.create_task(keep_running(self._readers.run))
 
     async def publish(
         self, topic: str, payload: Payload, *, exclude: str = "", dismisses: str | None = None

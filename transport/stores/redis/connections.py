@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import TypeAlias
 from urllib.parse import urlsplit
@@ -100,6 +101,18 @@ class Connections:
             reason = explain_failure(error, self._options, is_encrypted=self._is_encrypted)
             kind = Refused if isinstance(error, REFUSALS) else Unreached
             raise kind(reason) from None
+
+
+async def send(connection: AbstractConnection, commands: Sequence[bytes]) -> None:
+    """Send packed commands together.
+
+    Raises:
+        RedisError, OSError: the connection is broken, see `BROKEN`.
+    """
+    try:
+        await connection.send_packed_command(commands, check_health=False)
+    except RuntimeError as error:  # a transport of uvloop that has closed
+        raise ConnectionResetError("the connection has closed") from error
 
 
 def _pool_of(url: str) -> ConnectionPool:

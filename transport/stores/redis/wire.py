@@ -13,12 +13,12 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from transport.limits import Limits
-from transport.protocol.journal import Claim, ClaimRefusal, Image, Write
+from transport.protocol.journal import Claim, ClaimRefusal, Image, Write, epoch_of
 from transport.stores.journaled import TOUCH, Failed, Grace, Located, Outcome
 from transport.stores.names import shorten
 from transport.stores.redis.calls import Caller, read_claimed, read_located, read_opened
 from transport.stores.redis.commands import pack
-from transport.stores.redis.connections import BROKEN, Connections, abort
+from transport.stores.redis.connections import BROKEN, Connections, abort, send
 from transport.stores.redis.faults import REFUSALS, Refused, Unreached, explain_error
 from transport.stores.redis.keys import Keys
 from transport.stores.redis.lives import Lives
@@ -169,7 +169,7 @@ class RedisWire:
             raise Unanswered("the connection has ended")
         replies: list[Reply] = []
         try:
-            await connection.send_packed_command(commands, check_health=False)
+            await send(connection, commands)
             while len(replies) < len(commands):
                 try:
                     replies.append(await connection.read_response(disable_decoding=True))
@@ -221,8 +221,9 @@ class RedisWire:
                 image = replace(image, run=self._run, epoch=self._run)
                 command = caller.open(opening, session_id, image)
                 return _Asked((command,), lambda reply: read_opened(reply, image))
-            case Take(session_id=session_id, home=home, fence=fence):
-                claim = Claim(home, fence, self._name, self._run, self._ttl)
+            case Take(session_id=session_id, home=home, fence=fence, name=name):
+                epoch = epoch_of(self._run, name)
+                claim = Claim(home, fence, self._name, self._run, epoch, self._ttl)
                 return _Asked((caller.claim(session_id, claim),), self._claimed)
             case _:
                 raise AssertionError(question)
