@@ -46,7 +46,8 @@ def log_missed(session: ServerSession) -> None:
         WARNING,
         "overflow",
         "this session missed a message of a group, so it was reset: this worker stood still, or "
-        "was cut off from another one, or the store that they share has lost or dropped the message",
+        "was cut off from another one, or the store that they share has lost the message, or "
+        "dropped it as old",
         channel=session.id,
     )
 
