@@ -41,12 +41,13 @@ def log_full_buffer(session: ServerSession) -> None:
 
 
 def log_missed(session: ServerSession) -> None:
-    """Log that the session is reset for a message that did not come from another worker."""
+    """Log that the session is reset for a message of a group that did not come."""
     log_event(
         WARNING,
         "overflow",
-        "this worker stood still, or was cut off from another one, and this session missed a "
-        "message of a group, so it was reset",
+        "this session missed a message of a group, so it was reset: this worker stood still, or "
+        "was cut off from another one, or the store that they share has lost the message, or "
+        "dropped it as old",
         channel=session.id,
     )
 

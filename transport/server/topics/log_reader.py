@@ -294,7 +294,6 @@ class LogReader:
             for follower in behind:
                 if follower in self._behind:
                     self._offer_read(follower, entry)
-            self._reset_misled(entry.known)
         if is_whole:
             self._finish(read, reading, behind)
         self._want()
@@ -318,7 +317,7 @@ class LogReader:
                 del self._behind[follower]
                 for entry in read.arrived:
                     if follower.member in self._followers and follower not in self._behind:
-                        self._offer(follower, entry)
+                        self._offer(follower, entry, self._losses.missed(entry.known))
 
     def _offer_read(self, follower: Follower, entry: Entry) -> None:
         """Offer an entry of the store to a member that was behind."""
@@ -329,7 +328,7 @@ class LogReader:
         else:
             if entry.number > follower.member.cursor:
                 self._losses.passed(entry, follower.member.cursor)
-            self._offer(follower, entry)
+            self._offer(follower, entry, self._losses.missed(entry.known))
 
     # Entries
 
@@ -339,30 +338,25 @@ class LogReader:
             return
         self._losses.entered(entry, self.newest)
         self._copies.note(entry)
-        behind = self._behind
+        behind, missed = self._behind, self._losses.missed(entry.known)
         for follower in list(self._followers.values()):
             if follower not in behind:
-                self._offer(follower, entry)
+                self._offer(follower, entry, missed)
         self.newest = entry.number
         self._position = max(self._position, entry.number)
-        self._reset_misled(entry.known)
         self._tell_loss()
-
-    def _reset_misled(self, known: int) -> None:
-        """Reset the members that went on without an entry that was lost; it is known only now."""
-        missed = self._losses.missed(known)
-        for follower in list(self._followers.values()):
-            if follower.joined is not None or follower.start >= known:
-                continue
-            if known < follower.first or 0 < missed <= follower.member.cursor:
-                self._reset(follower)
 
     def _tell_loss(self) -> None:
         if self._losses.untold:
             self._tell(self._losses.untold)
 
-    def _offer(self, follower: Follower, entry: Entry) -> None:
-        """Give an entry to a member, or note what it is to it."""
+    def _offer(self, follower: Follower, entry: Entry, missed: int) -> None:
+        """Give an entry to a member, or note what it is to it.
+
+        Args:
+            follower, entry: see there.
+            missed: see `Losses.missed`, of what the entry tells.
+        """
         member = follower.member
         is_recent = 0 < entry.number - member.cursor <= NEWS_FOR
         if entry.before < member.cursor and is_recent and follower.has_taken:
@@ -372,6 +366,10 @@ class LogReader:
             return
         if taking is Taking.BEHIND:
             self._fall_behind(follower)
+            return
+        went_on = entry.known < follower.first or 0 < missed <= member.cursor
+        if went_on and follower.start < entry.known:
+            self._reset(follower)  # it was not known then that an entry was lost
             return
         if not follower.first:
             follower.start = max(follower.start, entry.before)

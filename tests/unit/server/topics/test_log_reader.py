@@ -385,6 +385,23 @@ def test_member_that_comes_after_a_loss_is_told_too() -> None:
     assert (had_it.resets, had_it.got) == (0, ["c", "d"])
 
 
+def test_member_that_takes_what_arrived_during_a_read_is_told() -> None:
+    bench = Bench()
+    cursor = bench.publish("a", arrives=False)
+    kept = bench.log
+    lost = bench.publish("b", arrives=False)
+    bench.log = kept
+    came = bench.member(cursor)
+    bench.reader.subscribed()
+    after = bench.reader.begin_read()
+    assert after is not None
+    answer = read(bench.log, after, 1 << 20, bench.time)
+    bench.publish("c", writer="v")
+    bench.publish(MARK, known=lost)
+    bench.reader.read(answer)
+    assert (came.resets, came.got) == (1, ["c"])
+
+
 def test_member_that_reads_over_a_loss_is_told_by_the_log() -> None:
     bench = Bench()
     cursor = bench.publish("a", arrives=False)
