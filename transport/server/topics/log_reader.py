@@ -80,7 +80,7 @@ class Follower:
         member: see `Member`.
         has_taken: whether its cursor may be the number of an entry that it took.
         start: its cursor when it came to this process.
-        first: the number of the first entry after that; 0 before. There is none between the two.
+        first: the number of the first entry after that; 0 before. Between the two is no other.
         joined: called once it has begun, or has left; None if it has a cursor.
     """
 
