@@ -165,15 +165,6 @@ STORED = [
         first_seed=1157,
     ),
     Mutant(
-        journal,
-        "claim",
-        name="numbers-given-again-forgotten",
-        rule="EPO-2: the next home does not know that numbers were given again",
-        old="elif first:",
-        new="elif False:",
-        first_seed=872,
-    ),
-    Mutant(
         Journaled,
         "_show",
         name="stale-connection-kept",
