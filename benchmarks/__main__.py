@@ -130,8 +130,8 @@ def _all_cases(group: str, options: Options) -> Iterator[Case]:
                 for connections, depth in ((1, 1), (64, 16)):
                     stored = StoredEcho(connections, depth, SMALL, seconds)
                     yield Case(stored, WEBSOCKET, (OURS, STORED, STORED_RELAYED))
-                group = StoredFanOut(1000, 1, seconds, pause=0.05)
-                yield Case(group, WEBSOCKET, (OURS, STORED, STORED_SPREAD))
+                lobby = StoredFanOut(1000, 1, seconds, pause=0.05)
+                yield Case(lobby, WEBSOCKET, (OURS, STORED, STORED_SPREAD))
         case _:
             raise ValueError(group)
 
@@ -232,17 +232,19 @@ class Run:
         """Return the peer's server for a workload; start it if it is not running."""
         key = (peer, workload.server)
         if key not in self.servers:
-            cores = {self.server_core}
-            if workload.shares_cores:
-                cores.add(self.generator_core)
-            server = Server(peer, workload.role, cores)
+            server = Server(peer, workload.role, self.cores(workload))
             await server.start()
             self.servers[key] = server
         return self.servers[key]
 
+    def cores(self, workload: Workload) -> set[int]:
+        """Return the cores of a workload's server."""
+        both = {self.server_core, self.generator_core}
+        return both if workload.shares_cores else {self.server_core}
+
 
 async def profile(run: Run, kind: str) -> None:
-    """Run the first case on one peer, and print where the server's time went."""
+    """Run the first case on one peer, and print where its processes spent their time."""
     options = run.options
     group = next(name for name in GROUPS if name in options.only)
     peer = OURS if OURS in options.peers else options.peers[0]
@@ -250,7 +252,7 @@ async def profile(run: Run, kind: str) -> None:
     every = [case for case in cases(group, options) if peer in case.peers]
     case = next((case for case in every if case.workload.title.endswith(DEEP)), every[0])
     print(f"{case.workload.title}: {case.transport}, {peer.name}")
-    server = Server(peer, case.workload.role, {run.server_core}, kind)
+    server = Server(peer, case.workload.role, run.cores(case.workload), kind)
     await server.start()
     try:
         await profiled(case, server, options.repeats)

@@ -12,6 +12,7 @@ from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.frames import Json
 from transport.protocol.topic_names import DISMISSALS, EVERYONE, GROUP, encode_dismissal
 from transport.stores.names import shorten_topic
+from transport.stores.topics.line import keep_running
 from transport.stores.topics.wire import TopicStore
 from transport.stores.topics.writer import TopicWriter
 
@@ -34,7 +35,7 @@ class Publisher:
 
     It has one connection, which it opens when it sends first, and replaces when it breaks. What is
     sent reaches each channel once, in the order of the calls, also if the store answers late or is
-    replaced. Use it in one event loop.
+    replaced. Use one for all messages of a process, in one event loop.
 
     Args:
         store: that of the hub: a `RedisStore` with the same Redis and prefix.
@@ -76,7 +77,9 @@ class Publisher:
         if self._task is not None:
             raise RuntimeError("this Publisher is in use already: make another one")
         self._writer = TopicWriter(self._topics.publish_wire())
-        self._task = asyncio.create_task(self._writer.run(), name="onechannel publisher")
+        self._task = asyncio.create_task(
+            keep_running(self._writer.run), name="onechannel publisher"
+        )
         return self
 
     async def __aexit__(

@@ -103,7 +103,8 @@ SURFACES = {
         reconnect() resume() send(message) state statistics() suspend() transport transports
     """,
     transport.testing.Cluster: """
-        choose cut(index, other) delay go_on(index) kill(index) shut_down(index) start() stop(index)
+        choose cut(index, other) delay go_on(index) is_stalled kill(index) shut_down(index) start()
+        stop(index)
     """,
     transport.client.Pacing: """
         (*, open_timeout, post_timeout, retry_base, retry_max, steady, fallback_for, queue_messages,

@@ -97,7 +97,7 @@ class JournaledSession:
         self._version += 1
         self._is_writing = True
         if isinstance(change, Heal):
-            change = Heal(replace(change.image, version=self._version))
+            change = replace(change, image=replace(change.image, version=self._version))
         return Write(self._store.name, self.image.fence, self._version, change)
 
     def _next_change(self) -> Change | None:
@@ -106,7 +106,7 @@ class JournaledSession:
         if self._heals:
             self._heals = self._touches = False
             self._sent = self.image.last
-            return Heal(replace(self.image, run=self._store.run))
+            return Heal(replace(self.image, run=self._store.run), idle=0)
         if self.image.last > self._sent or self._touches:
             new = self.image.payloads[self._sent - self.image.acked :]
             step = Step(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -21,12 +22,17 @@ ANSWER_WITHIN = 3.0
 
 
 class Calls:
-    """The calls of one process, both ways."""
+    """The calls of one process, both ways.
 
-    def __init__(self) -> None:
+    Args:
+        stalled_at: see `Bus.stalled_at`.
+    """
+
+    def __init__(self, stalled_at: Callable[[], float] = lambda: -math.inf) -> None:
+        self._stalled_at = stalled_at
         self._responders: dict[str, Respond] = {}
         self._ids = itertools.count()
-        self._waiting: dict[tuple[Pipe, int], asyncio.Future[Answer]] = {}
+        self._waiting: dict[tuple[Pipe, int], asyncio.Future[Answer | None]] = {}
         self._answering: dict[tuple[Pipe, int], asyncio.Task[None]] = {}
 
     def respond(self, kind: str, respond: Respond) -> None:
@@ -34,7 +40,13 @@ class Calls:
         self._responders[kind] = respond
 
     async def call(
-        self, pipe: Pipe, kind: str, body: Any, within: float | None = ANSWER_WITHIN
+        self,
+        pipe: Pipe,
+        kind: str,
+        body: Any,
+        within: float | None = ANSWER_WITHIN,
+        *,
+        stalled: float = 0.0,
     ) -> Raw:
         """Ask the process at the other end of a pipe, which this process has opened.
 
@@ -43,6 +55,8 @@ class Calls:
             kind: what is asked.
             body: the question, as msgspec encodes it.
             within: seconds to wait; None to wait until the pipe ends.
+            stalled: seconds to wait in all, if they are more, while the pipes carry nothing: the
+                silence of the other process says nothing about it then.
 
         Raises:
             NotReached: the pipe has ended.
@@ -52,26 +66,31 @@ class Calls:
             raise NotReached(pipe.peer)
         question = Raw(msgpack.encode(body))
         key = pipe, next(self._ids)
-        answered = self._waiting[key] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[Answer | None] = loop.create_future()
+        self._waiting[key] = answered
         pipe.send(Call(key[1], kind, question))
+        patience = None if within is None else _Patience(answered, within, stalled, self)
         try:
-            async with asyncio.timeout(within):
-                answer: Answer = await answered
-        except BaseException as error:
-            if not isinstance(error, TimeoutError):
-                if not answered.done() or answered.cancelled():
-                    pipe.send(Cancel(key[1]))
-                raise
-            if answered.cancelled():
-                pipe.send(Cancel(key[1]))
-                raise NoAnswer(f"{pipe.peer} did not answer {kind} in {within} s") from None
-            # This process stood still: the answer was read just before the timer fired.
-            answer = answered.result()
+            answer = await answered
+        except asyncio.CancelledError:
+            pipe.send(Cancel(key[1]))
+            raise
         finally:
+            if patience is not None:
+                patience.timer.cancel()
             del self._waiting[key]
+        if answer is None:
+            pipe.send(Cancel(key[1]))
+            raise NoAnswer(f"{pipe.peer} did not answer {kind} in {within} s")
         if answer.failed:
             raise NoAnswer(f"{pipe.peer} could not answer {kind}")
         return answer.body
+
+    @property
+    def stalled_at(self) -> float:
+        """See `Bus.stalled_at`."""
+        return self._stalled_at()
 
     def received(self, pipe: Pipe, item: CallItem) -> None:
         """Take an item of a call."""
@@ -122,3 +141,38 @@ class Calls:
                 exc_info=True,
             )
         pipe.send(answer)
+
+
+class _Patience:
+    """Ends the wait for an answer.
+
+    If this process stood still, what has arrived meanwhile is read before the timer fires.
+
+    Args:
+        answered: set to None then.
+        within, stalled: see `Calls.call`.
+        calls: see `Calls.stalled_at`.
+
+    Attributes:
+        timer: fires next.
+    """
+
+    __slots__ = ("_answered", "_calls", "_latest", "_loop", "_within", "timer")
+
+    def __init__(
+        self, answered: asyncio.Future[Answer | None], within: float, stalled: float, calls: Calls
+    ) -> None:
+        self._answered = answered
+        self._within = within
+        self._calls = calls
+        self._loop = asyncio.get_running_loop()
+        self._latest = self._loop.time() + stalled
+        self.timer = self._loop.call_later(within, self._check)
+
+    def _check(self) -> None:
+        """Give up, unless the pipes have only begun to carry something again."""
+        until = min(self._calls.stalled_at + self._within, self._latest)
+        if until > self._loop.time():
+            self.timer = self._loop.call_at(until, self._check)
+        elif not self._answered.done():
+            self._answered.set_result(None)

@@ -96,6 +96,15 @@ class Bus(Protocol):
         """
         ...
 
+    @property
+    def stalled_at(self) -> float:
+        """The time of the event loop at which the pipes carried nothing last; -inf for never.
+
+        Over Redis that is now, while it does not answer. The silence of another process says
+        nothing about it then, and what was sent to it arrives later, as long as the pipe is open.
+        """
+        ...
+
     async def start(self, receiver: Receiver) -> None:
         """Join the other processes; on return, those that live are known.
 

@@ -71,20 +71,24 @@ class Frames(Struct, frozen=True, tag="frames", tag_field="type"):
     Attributes:
         link: identifies the connection on the pipe.
         frames: whole frames of the protocol, each str or bytes.
+        taken: as `Ready.count`, of the other direction; 0 for none.
     """
 
     link: int
     frames: list[Any]
+    taken: int = 0
 
 
 class Ready(Struct, frozen=True, tag="ready", tag_field="type"):
-    """The other side may send another `Frames` on this link: one was taken.
+    """The other side may send more `Frames` on this link: some were taken.
 
     Attributes:
         link: see `Frames`.
+        count: how many, since that was told last.
     """
 
     link: int
+    count: int
 
 
 class Lost(Struct, frozen=True, tag="lost", tag_field="type"):

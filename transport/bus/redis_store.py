@@ -31,14 +31,16 @@ class RedisStore(SharedStore):
 
     Raises:
         ModuleNotFoundError: redis-py is not installed; the message says how to install it.
-        ValueError: the URL is not one of a Redis.
-        TypeError: it is neither a URL nor a client of redis-py for asyncio.
+        ValueError: the URL is not one of a Redis, or no key can begin with the prefix.
+        TypeError: it is neither a URL nor a client of redis-py for asyncio, or the prefix is no
+            str.
 
     Attributes:
         sessions: those in the Redis.
     """
 
     def __init__(self, redis: str | Redis, *, prefix: str = "") -> None:
+        _check_prefix(prefix)
         self.sessions = _sessions(redis, prefix)
         self._prefix = prefix
 
@@ -65,6 +67,15 @@ class RedisStore(SharedStore):
         connections = self.sessions.connections
         bus = RedisBus(connections, keys, name, b"")
         return Joined(bus, store, self.topics(hub, limits))
+
+
+def _check_prefix(prefix: str) -> None:
+    if not isinstance(prefix, str):
+        raise TypeError(f"prefix begins the names of keys: a str, not a {type(prefix).__name__}")
+    try:
+        prefix.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"prefix begins the names of keys, which are UTF-8: {error}") from None
 
 
 def _sessions(redis: str | Redis, prefix: str) -> RedisSessions:

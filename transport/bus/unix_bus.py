@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 from collections.abc import Set
 from contextlib import suppress
@@ -69,6 +70,11 @@ class UnixBus:
     def peers(self) -> Set[str]:
         """See `Bus.peers`."""
         return self._pipes.keys()
+
+    @property
+    def stalled_at(self) -> float:
+        """See `Bus.stalled_at`: the system carries them."""
+        return -math.inf
 
     async def start(self, receiver: Receiver) -> None:
         """See `Bus.start`. First listen, then look: of two that start together, one sees the other.

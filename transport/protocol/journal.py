@@ -37,10 +37,12 @@ class Image(Struct, frozen=True, kw_only=True):
         seen: when its client last sent a frame, in milliseconds of the store's clock; as of the
             last touch.
         run: the run of the store in which its home last proved that it has the session.
-        epoch: the epoch that its clients are told (EPO-1): the run in which it was opened, or in
-            which it was last claimed from a store that may have gone back.
-        epoch_first: with such an epoch, the first number that may have been given to another
-            message before; else 0.
+        epoch: the epoch that its home tells clients (EPO-1), of which no other home of the session
+            tells the same: the run in which it was opened, or that of the claim and a name.
+        epoch_first: after the store may have lost what a home wrote, the first number that this may
+            have given to another message; else 0. Clients that were told other epochs may have it.
+        epoch_before: of such a session, the epoch of the home before, if clients that were told
+            that have no such messages; else empty.
         wraps: whether it is that of a WebSocket application.
         handled: the mark of the uplink (MRK-2).
         acked: the mark of the downlink: ``payloads`` begin above it.
@@ -50,7 +52,8 @@ class Image(Struct, frozen=True, kw_only=True):
         partial: how many of the last messages the handler has sent for message ``handled + 1``.
         trials: how often message ``handled + 1`` was handed out after the death of a home.
         closing: how the server closes the session, encoded; empty unless it is closing.
-        cursors: for each topic the last entry that the session has taken.
+        cursors: for each topic the last entry that the session has taken; for some, under another
+            name, the last one that it has taken and the topic has lost.
         payloads: the messages that the client has not acknowledged.
         tombstone: how the session ended, encoded; empty until then.
     """
@@ -66,6 +69,7 @@ class Image(Struct, frozen=True, kw_only=True):
     run: str
     epoch: str
     epoch_first: int = 0
+    epoch_before: str = ""
     wraps: bool = False
     handled: int = 0
     acked: int = 0
@@ -128,9 +132,11 @@ class Heal(Struct, frozen=True):
     Attributes:
         image: the session, or what is kept of it if it has ended. Its fence and version are those
             of the write.
+        idle: milliseconds since its client sent a frame: the store sets ``seen``.
     """
 
     image: Image
+    idle: int
 
 
 class End(Struct, frozen=True):
@@ -191,7 +197,7 @@ def apply(image: Image | None, write: Write, now: int) -> Image | Refusal:
     """
     change = write.change
     if image is None:
-        return change.image if isinstance(change, Heal) else Refusal.GONE
+        return _heal(change, now) if isinstance(change, Heal) else Refusal.GONE
     if image.fence == write.fence and image.home == write.home and image.version >= write.version:
         return image
     if image.tombstone:
@@ -199,7 +205,7 @@ def apply(image: Image | None, write: Write, now: int) -> Image | Refusal:
     if image.fence > write.fence or (image.fence == write.fence and image.home != write.home):
         return Refusal.FENCED
     if isinstance(change, Heal):
-        return change.image
+        return _heal(change, now)
     if image.fence < write.fence or image.version < write.version - 1:
         return Refusal.BEHIND
     match change:
@@ -213,6 +219,10 @@ def apply(image: Image | None, write: Write, now: int) -> Image | Refusal:
             return replace(image, home="", version=write.version)
         case _:
             assert_never(change)
+
+
+def _heal(heal: Heal, now: int) -> Image:
+    return replace(heal.image, seen=now - heal.idle)
 
 
 def _step(image: Image, step: Step, now: int) -> Image:
@@ -269,6 +279,7 @@ class Claim(Struct, frozen=True):
         home, fence: those of the record that the process has read.
         by: its own name.
         run: the run of the store.
+        epoch: the epoch that it will tell clients; see `Image.epoch`.
         ttl: milliseconds without a frame of the client after which the session has expired.
     """
 
@@ -276,7 +287,23 @@ class Claim(Struct, frozen=True):
     fence: int
     by: str
     run: str
+    epoch: str
     ttl: int
+
+
+def epoch_of(run: str, name: str) -> str:
+    """Return the epoch of a home that has claimed a session.
+
+    Args:
+        run: the run of the store.
+        name: a name that no other claim has.
+    """
+    return f"{run}.{name}"
+
+
+def is_epoch_of(epoch: str, run: str) -> bool:
+    """Return whether the home of an epoch has opened or claimed its session in a run."""
+    return epoch == run or epoch.startswith(f"{run}.")
 
 
 class ClaimRefusal(Enum):
@@ -308,14 +335,17 @@ def claim(image: Image | None, claim: Claim, now: int) -> Image | ClaimRefusal:
         return ClaimRefusal.MOVED
     if now - image.seen > claim.ttl:
         return ClaimRefusal.EXPIRED
-    epoch, first = image.epoch, image.epoch_first
+    first, before = image.epoch_first, ""
     if image.run != claim.run:  # the store may have gone back
-        epoch, first = claim.run, min(first or image.last + 1, image.last + 1)
+        first = min(first or image.last + 1, image.last + 1)
+    elif first:
+        before = image.epoch
     return replace(
         image,
         home=claim.by,
         fence=image.fence + 1,
         run=claim.run,
-        epoch=epoch,
+        epoch=claim.epoch,
         epoch_first=first,
+        epoch_before=before,
     )

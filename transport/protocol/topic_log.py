@@ -14,7 +14,8 @@ A store may go back to an earlier state, for example when a replica takes over. 
 must not become a silent gap, and what is sent again not a second copy:
 
 * A publication names the highest number that its process knows in the topic (``known``). If the log
-  ends below it, members that have not taken what was lost are behind.
+  ends below it, members that have not taken what was lost are behind. A process that finds that the
+  log has lost an entry publishes a *mark*, which has no message and only names that entry.
 * One that is sent again names a time before the first attempt (``since``). A member that took an
   entry after that, which the log does not have, may have taken this one under another number.
 
@@ -31,10 +32,15 @@ from msgspec.structs import replace
 from transport.protocol.codec import Payload
 
 MAX_WRITERS = 64
-"""Writers that are kept however old they are. More of them are kept as long as they are active."""
+"""Each time a topic has that many more of them, those that are old are forgotten."""
 
 WRITER_LIFE = 60_000_000
 """Microseconds after which one of too many writers is forgotten: far more than any retry takes."""
+
+
+MARK = ""
+"""The payload of a mark, whose ``known`` is a number that the log has lost. No message is like it:
+a JSON text is not empty."""
 
 
 class Publication(Struct, frozen=True, kw_only=True):
@@ -78,6 +84,11 @@ class Entry(Struct, frozen=True):
     since: int
     exclude: str
     payload: Payload
+
+    @property
+    def is_mark(self) -> bool:
+        """Whether it has no message, and only tells what the log has lost."""
+        return self.payload == MARK
 
     @property
     def lowest_cursor(self) -> int:
@@ -154,7 +165,7 @@ def publish(
         publication.payload,
     )
     writers = log.writers
-    if writer not in writers and len(writers) >= MAX_WRITERS:
+    if writer not in writers and len(writers) % MAX_WRITERS == 0:
         writers = {name: each for name, each in writers.items() if now - each[1] <= WRITER_LIFE}
     entries = [*log.entries, entry]
     size = log.size + entry_size(entry)

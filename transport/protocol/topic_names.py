@@ -16,6 +16,10 @@ EVERYONE = "*"
 DISMISSALS = "!"
 """The topic of the users whose sessions end."""
 
+DOUBT = "?"
+"""What comes before the name of a topic where a store keeps, beside how far a session has come in
+it, the number of an entry that the session has taken and the topic has lost."""
+
 
 class Dismissal(msgspec.Struct, frozen=True, omit_defaults=True):
     """The end of a user's sessions.

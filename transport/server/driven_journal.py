@@ -55,6 +55,10 @@ class DrivenJournal(Protocol):
         """Hand nothing out until a write has shown that this process has the session."""
         ...
 
+    def lost(self) -> None:
+        """Learn that the store has lost data, or is another."""
+        ...
+
     def prove(self) -> None:
         """Show by a write that this process has the session."""
         ...

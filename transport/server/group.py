@@ -97,7 +97,8 @@ class Group:
 
         Returns:
             An awaitable. Once awaited, every message that is sent later reaches the channel,
-            whichever process sends it.
+            whichever process sends it. It raises `StoreUnavailable` if Redis has not answered
+            within 15 s; the channel becomes a member once Redis does.
 
         Raises:
             TypeError: it is no `Channel`.

@@ -240,7 +240,8 @@ class Hub:
             Unsendable, TooLarge: the message cannot be sent.
             TimeoutError: the worker that has the channel lives, but has not answered in 3 s. It may
                 still send the message when it goes on.
-            StoreUnavailable: Redis does not say which process has the channel.
+            StoreUnavailable: Redis does not say which process has the channel; or it has not
+                stored the message within 15 s, and the channel gets it once it has.
             RuntimeError: see `Group.send`.
         """
         if not isinstance(channel_id, str):

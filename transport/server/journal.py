@@ -27,7 +27,6 @@ from transport.protocol.journal import (
     Step,
     Touch,
     Write,
-    ended,
 )
 from transport.protocol.server.tombstone import encode_tombstone
 from transport.server.driver import SessionDriver
@@ -39,6 +38,8 @@ HEAL_WITHIN = 600.0
 """Seconds since the last proof within which a store that does not have the session is repaired: by
 then it would have forgotten the tombstone, too."""
 
+SAVED_WITHIN = 15.0
+"""Seconds for which an application waits until something is stored: as for a publication."""
 
 GRACE_POLL = 0.25
 """Seconds between two looks whether the grace is over."""
@@ -72,6 +73,7 @@ class Journal:
         "_forced",
         "_healing",
         "_image",
+        "_may_differ",
         "_must_heal",
         "_must_prove",
         "_on_lost",
@@ -111,6 +113,8 @@ class Journal:
         self._under_way: Write | None = None
         self.is_busy = False
         self._must_heal = False
+        self._may_differ = False
+        """Whether the store may have lost what another home has written while this one lapsed."""
         self._must_prove = False
         self._forced = -1
         """The message in the handler's hand for which the next step is forced."""
@@ -141,7 +145,7 @@ class Journal:
         ):
             self.is_busy = True
             self._store.wrote(self)
-        elif session.has_partial and self._partial_timer is None:
+        elif self._partial_timer is None and session.has_partial:
             delay, number = session.limits.step, session.incoming.delivered
             self._partial_timer = self._driver.loop.call_later(delay, self._took_long, number)
 
@@ -183,6 +187,13 @@ class Journal:
         if self._state is _State.HELD and self._store.is_lapsed():
             self.doubt()
 
+    def lost(self) -> None:
+        """Learn that the store has lost data: see whether it still has this session."""
+        self.check_lease()
+        if self._state is _State.DOUBTFUL:
+            self._must_heal = self._may_differ = True
+        self.prove()
+
     def prove(self) -> None:
         """Show by a write of its own that this process still has the session."""
         if self._state is not _State.OVER:
@@ -205,15 +216,26 @@ class Journal:
             await self._next_stored()
 
     async def saved(self) -> None:
-        """Wait until what there is to store now is stored, or the session has gone."""
+        """Wait until what there is to store now is stored, or the session has gone.
+
+        Raises:
+            StoreUnavailable: the store has not stored it in time; it does so later.
+        """
         session = self._driver.session
         version = self._version
         is_waiting = self.is_busy and self._under_way is None
         if is_waiting or session.has_step or session.has_partial:
             version += 1  # that of the next write
-        while self._stored_version < version and self._state is not _State.OVER:
-            self.changed()
-            await self._next_stored()
+        try:
+            async with asyncio.timeout(SAVED_WITHIN):
+                while self._stored_version < version and self._state is not _State.OVER:
+                    self.changed()
+                    await self._next_stored()
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"the store has not stored within {SAVED_WITHIN:g} s what this channel has done; "
+                "it does once it can, and the log says why it cannot"
+            ) from None
 
     async def _next_stored(self) -> None:
         waiter = self._driver.loop.create_future()
@@ -273,9 +295,7 @@ class Journal:
         touch = None
         if self._must_prove:
             self._must_prove = False
-            self._touched_at = self._driver.loop.time()
-            idle = self._driver.now() - session.received_at
-            touch = Touch(max(0, round(idle * 1000)), self._store.run)
+            touch = Touch(self._idle(), self._store.run)
         forced, self._forced = self._forced == session.incoming.delivered, -1
         step = session.step(force=forced, touch=touch)
         if step is None and self._release is not None:
@@ -284,13 +304,18 @@ class Journal:
 
     def _heal(self) -> Heal:
         """Return the session as it is; also one that has ended, of which the rest is gone."""
-        self._must_heal = False
-        self._must_prove = True  # a touch follows: only that tells when the client was seen last
+        self._must_heal = self._must_prove = False
         session = self._driver.session
+        if self._may_differ:
+            self._may_differ = False
+            session.diverge()
         image = replace(self._image, version=self._version + 1, run=self._store.run)
-        if session.ending is not None:
-            return Heal(ended(image, encode_tombstone(session.tombstone()), image.version))
-        return Heal(session.image(image))
+        return Heal(session.image(image), self._idle())
+
+    def _idle(self) -> int:
+        """Return for how many milliseconds the client has sent no frame; the store is told now."""
+        self._touched_at = self._driver.loop.time()
+        return max(0, round((self._driver.now() - self._driver.session.received_at) * 1000))
 
     def written(self, write: Write, outcome: Outcome) -> None:
         """See `Source.written`."""
@@ -298,6 +323,7 @@ class Journal:
         self.is_busy = False
         if self._state is _State.OVER:
             return
+        self.check_lease()  # what was answered before the lease has ended, perhaps, proves nothing
         match outcome:
             case None if self._state is _State.DOUBTFUL and write.version < self._proves_from:
                 self._must_heal = True  # the store may have been replaced since it answered
@@ -314,6 +340,7 @@ class Journal:
             case Refusal.GONE | Refusal.BEHIND:
                 self._must_heal = True
                 if self._state is _State.DOUBTFUL:
+                    self._may_differ = True
                     self._write_after_grace(begins=True)
                     return
             case Failed(text):

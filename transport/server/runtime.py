@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 
 from transport.bus.shared import Joined
+from transport.errors import StoreUnavailable
 from transport.limits import Limits
 from transport.protocol.codec import Payload, size_of
 from transport.server.admission import Admission
@@ -140,7 +142,11 @@ class Runtime:
     def join(self, topic: str, channel: Channel) -> JoinedTopic:
         """Make a channel a member of a topic; see `Group.add`."""
         joining = self._memberships.join(topic, channel) if self._memberships is not None else None
-        return JOINED if joining is None else JoinedTopic(self.loop.create_task(joining))
+        if joining is None:
+            return JOINED
+        task = self.loop.create_task(joining)
+        task.add_done_callback(_retrieve)
+        return JoinedTopic(task)
 
     def leave_topic(self, topic: str, channel: Channel) -> None:
         """Let a channel leave a topic; see `Group.discard`."""
@@ -196,3 +202,10 @@ class Runtime:
     def count(self) -> HubStatistics:
         """Return the counters of this process."""
         return statistics_of(self.registry, self.opener.refused, self.memory)
+
+
+def _retrieve(task: asyncio.Task[None]) -> None:
+    """Take the error of a store, so that the loop does not report what nobody has awaited."""
+    error = None if task.cancelled() else task.exception()
+    if error is not None and not isinstance(error, StoreUnavailable):
+        raise error  # a defect: the loop reports it

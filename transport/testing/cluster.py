@@ -273,6 +273,19 @@ class Cluster:
         """Let a process that was stopped go on, as SIGCONT does."""
         self[index].go_on()
 
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing passes between the processes, as while a Redis does not answer.
+
+        What they send meanwhile arrives after that. May be set.
+        """
+        return any(network.is_stalled for network in self._networks.values())
+
+    @is_stalled.setter
+    def is_stalled(self, is_stalled: bool) -> None:
+        for network in self._networks.values():
+            network.is_stalled = is_stalled
+
     def cut(self, index: int, other: int) -> None:
         """Cut the pipes between two processes, and lose what is under way; they connect again."""
         self[index].cut(self[other])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import math
 import secrets
 from collections import deque
 from collections.abc import Callable, Set
@@ -38,6 +39,7 @@ class MemoryNetwork:
         secret: see `Bus`.
         tag: begins the name of each process that the bus has named.
         named: the other names of processes, of all times.
+        stalled_at: see `Bus.stalled_at`.
     """
 
     def __init__(self, delay: Callable[[], float] = lambda: 0.0) -> None:
@@ -47,6 +49,34 @@ class MemoryNetwork:
         self.secret = secrets.token_bytes(32)
         self.tag = secrets.token_hex(TAG_LENGTH // 2)
         self.named: set[str] = set()
+        self._is_stalled = False
+        self._stalled_at = -math.inf
+        self._held: list[tuple[Callable[[], object], contextvars.Context]] = []
+        """What was to arrive meanwhile, in order."""
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether nothing passes; what is sent meanwhile arrives after that. May be set."""
+        return self._is_stalled
+
+    @is_stalled.setter
+    def is_stalled(self, is_stalled: bool) -> None:
+        self._stalled_at = self.stalled_at
+        self._is_stalled = is_stalled
+        if not is_stalled:
+            loop = asyncio.get_running_loop()
+            held, self._held = self._held, []
+            for arrive, context in held:
+                loop.call_soon(arrive, context=context)
+
+    @property
+    def stalled_at(self) -> float:
+        """See `Bus.stalled_at`."""
+        return asyncio.get_running_loop().time() if self._is_stalled else self._stalled_at
+
+    def hold(self, arrive: Callable[[], object], context: contextvars.Context) -> None:
+        """Call this in its context when nothing is stalled any more."""
+        self._held.append((arrive, context))
 
 
 class MemoryPipe:
@@ -110,7 +140,9 @@ class MemoryPipe:
     def _arrive(self) -> None:
         """Deliver what is next; called in the process of the other end."""
         assert self.target is not None
-        if self._lane:
+        if self._bus.network.is_stalled:
+            self._bus.network.hold(self._arrive, self.other.context)
+        elif self._lane:
             self.target._take(self._lane.popleft())
 
     def _take(self, what: bytes | _Signal) -> None:
@@ -182,6 +214,11 @@ class MemoryBus:
     def peers(self) -> Set[str]:
         """See `Bus.peers`."""
         return self._pipes.keys()
+
+    @property
+    def stalled_at(self) -> float:
+        """See `Bus.stalled_at`."""
+        return self.network.stalled_at
 
     async def start(self, receiver: Receiver) -> None:
         """See `Bus.start`."""

@@ -19,6 +19,7 @@ from transport.protocol.journal import (
     End,
     Image,
     Write,
+    epoch_of,
 )
 from transport.stores.journaled import (
     TOUCH,
@@ -387,9 +388,10 @@ class _Wire:
                 return data.locate(session_id, now)
             case Begin(opening=opening, session_id=session_id, image=image):
                 return data.open(opening, session_id, image, self._limits, self._run, now)
-            case Take(session_id=session_id, home=home, fence=fence):
+            case Take(session_id=session_id, home=home, fence=fence, name=name):
                 ttl = round((self._limits.ttl + TOUCH) * 1000)
-                claimed = Claim(home, fence, self._name, self._run, ttl)
+                epoch = epoch_of(self._run, name)
+                claimed = Claim(home, fence, self._name, self._run, epoch, ttl)
                 return data.claim(session_id, claimed, now)
             case _:
                 raise AssertionError(question)

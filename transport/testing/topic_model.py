@@ -32,6 +32,7 @@ from transport.stores.topics.wire import (
     Broken,
     Echo,
     Notice,
+    Refused,
     Subscribed,
 )
 from transport.waiting import resolve
@@ -194,7 +195,7 @@ class TopicModel:
 
     def _check(self, kind: str) -> None:
         if self.refuses:
-            raise Broken(self.refuses)
+            raise Refused(self.refuses)
         self.count(kind)
 
     async def ready(self) -> None:
@@ -337,11 +338,16 @@ class _Wire:
             raise Broken("not connected")
         return self._connection
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether it has a connection that has not ended."""
+        return self._connection is not None and self._connection.is_open
+
     async def _connect(self) -> int:
         assert self._connection is None or not self._connection.is_open
         await self.store.ready()
         if self.store.refuses:
-            raise Broken(self.store.refuses)
+            raise Refused(self.store.refuses)
         self._connection = Connection(self.store)
         return self.store.now()
 

@@ -21,7 +21,7 @@ from tests.support.browsers.chromium import Tab
 from tests.support.clients.members import DEADLINE, Member
 from tests.support.figures import tell
 
-PAUSE = 4.0 if IS_FULL else 0.1
+PAUSE = 8.0 if IS_FULL else 0.1
 """Seconds, at most, between an answer and the next messages of a member.
 
 In the full form two cores are half busy: the gaps of a machine that cannot keep up say nothing."""
@@ -62,9 +62,9 @@ class Load:
         """Let a member talk until the load is over."""
         draw = random.Random(member.name)
         while not self._is_over:
+            began = time.monotonic()
             if draw.random() < self._publishes:
                 await self.rooms.publish(member)
-            began = time.monotonic()
             for _ in range(draw.choice(BURSTS)):
                 member.sent += 1
                 await member.channel.send(member.sent)

@@ -15,13 +15,14 @@ from redis.asyncio import Connection, ConnectionPool, Redis
 from tests.support.journaled_sessions import DEADLINE
 from tests.support.redis_processes import (
     QUICK,
+    end_grace,
     numbered,
     running,
     stored,
 )
 from tests.support.servers.redis import APPEND_ONLY, RedisServer, running_redis
 from transport.errors import StoreUnavailable
-from transport.protocol.journal import Refusal
+from transport.protocol.journal import Image, Refusal
 from transport.stores.journaled import Failed, Located
 
 
@@ -234,6 +235,19 @@ async def test_damaged_record_fails_what_asks_for_it_only(redis_server: RedisSer
         assert isinstance(whole, Located)
         assert isinstance(damaged, StoreUnavailable)
         assert "the record of a session has no field" in str(damaged)
+
+
+async def test_session_whose_log_is_another_type_is_torn(redis_server: RedisServer) -> None:
+    """The process that claims it resets it, and so deletes the key."""
+    async with running(redis_server.url) as process, redis_server.client() as client:
+        session = await process.open("one")
+        session.send("hello")
+        await session.until_stored()
+        await client.set("oc1:s:{one}:d", "not a list")
+        await end_grace(redis_server)
+        image = await process.store.claim("one", process.store.name, 1)
+        assert isinstance(image, Image)
+        assert image.is_torn
 
 
 async def test_demoted_master_is_left_for_the_new_one(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis.asyncio
@@ -256,6 +257,25 @@ async def test_process_has_one_name_on_bus_and_store(redis_server: RedisServer) 
     assert store is not None
     assert bus.name == store.name
     assert bus.is_alive(store.name)
+
+
+@pytest.mark.parametrize(("prefix", "error"), [(b"chat:", TypeError), ("\ud800", ValueError)])
+def test_prefix_that_no_key_can_begin_with_is_refused(prefix: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="prefix"):
+        RedisStore("redis://localhost", prefix=prefix)
+
+
+async def test_names_and_prefix_may_hold_any_character(redis_server: RedisServer) -> None:
+    """What Redis reads as a pattern elsewhere, too."""
+    shared = RedisStore(redis_server.url, prefix="a b\n{*[?]}é:")
+    for hub in ("", "*", "a\0}{", "h" * 1000):
+        process = JournaledProcess(store_of(shared, hub))
+        await process.store.start(process)
+        session = await process.open(f"one of {hub[:9]}")
+        session.send("hello")
+        await session.until_stored()
+        assert await process.store.locate(session.id) is not None
+        await process.store.stop()
 
 
 def test_what_is_no_redis_is_refused() -> None:

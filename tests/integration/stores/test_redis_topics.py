@@ -7,6 +7,7 @@ import random
 from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace
 
 from tests.support.servers.redis import RedisServer
 from transport.limits import Limits
@@ -288,6 +289,21 @@ async def test_nothing_of_a_topic_stays_for_ever(redis_server: RedisServer) -> N
     ttl, tombstone = LIMITS.ttl * 1000, LIMITS.tombstone * 1000
     assert all(ttl + 80_000 < life <= ttl + 90_000 for life in lives)
     assert ttl + tombstone < dismissed <= ttl + tombstone + 90_000
+    wire.drop()
+
+
+async def test_many_writers_are_rarely_looked_through(redis_server: RedisServer) -> None:
+    """A program may make a publisher for each message: each is kept for a minute."""
+    wire = topics(redis_server).publish_wire()
+    await wire.connect()
+    async with client_of(redis_server) as client:
+        await client.config_resetstat()
+        for count in range(20):
+            writers = [f"w{count}-{number}" for number in range(MAX_WRITERS)]
+            one = Publication(writer="", serial=1, payload="1")
+            await wire.publish([Append("t", replace(one, writer=name)) for name in writers])
+        commands = await client.info("commandstats")
+        assert commands["cmdstat_hgetall"]["calls"] < 20
     wire.drop()
 
 

@@ -24,6 +24,7 @@ from transport.protocol.journal import (
     Image,
     Refusal,
     Step,
+    Touch,
     Write,
     apply,
     claim,
@@ -212,10 +213,9 @@ class Comparison:
     def _now(self, write: Write, seen: Image | None) -> int:
         """Return the time at which Redis has applied a write, as the touch in it tells it."""
         first, last = self._clock
-        if isinstance(write.change, Step) and write.change.touch is not None and seen is not None:
-            now = seen.seen + write.change.touch.idle
-            if first <= now <= last:
-                return now
+        idle = _idle(write)
+        if idle is not None and seen is not None and first <= seen.seen + idle <= last:
+            return seen.seen + idle
         return first
 
     def _check_other(self, session: Session, answers: list[object], seen: Image | None) -> None:
@@ -288,6 +288,15 @@ def _milliseconds(time: object) -> int:
     return int(seconds) * 1000 + int(microseconds) // 1000
 
 
+def _idle(write: Write) -> int | None:
+    """Return how long the client was idle, if a write says so."""
+    match write.change:
+        case Step(touch=Touch(idle)) | Heal(idle=idle):
+            return idle
+        case _:
+            return None
+
+
 def _life(image: Image) -> int:
     return LIVES.tombstone if image.tombstone else LIVES.record
 
@@ -303,8 +312,8 @@ def _as_stored(write: Write) -> Write:
         case Step():
             cursors = {shorten_topic(topic): entry for topic, entry in change.cursors.items()}
             return replace(write, change=replace(change, cursors=cursors))
-        case Heal(image):
-            return replace(write, change=Heal(_image_as_stored(image)))
+        case Heal(image, idle):
+            return replace(write, change=Heal(_image_as_stored(image), idle))
         case _:
             return write
 

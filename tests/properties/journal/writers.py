@@ -18,6 +18,7 @@ from transport.protocol.journal import (
     Touch,
     Write,
     ended,
+    epoch_of,
 )
 
 HOMES = ("aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc")
@@ -74,7 +75,8 @@ def random_write(random: Random, image: Image | None, shape: Image) -> Write:
     if dice < 0.82 or (image is None and dice < 0.9):
         return Write(home, fence, version, _step(random, believed))
     if dice < 0.93:
-        return Write(home, fence, version, Heal(_healed(random, believed, home, fence, version)))
+        healed = _healed(random, believed, home, fence, version)
+        return Write(home, fence, version, Heal(healed, random.choice((RECENT, LONG))))
     if dice < 0.96:
         return Write(home, fence, version, End(_tombstone(random)))
     return Write(home, fence, version, Release())
@@ -89,7 +91,9 @@ def random_claim(random: Random, image: Image | None) -> Claim:
     if random.random() < 0.15:
         fence += random.choice((-1, 1))
     ttl = TTL if random.random() < 0.5 else 2 * LONG
-    return Claim(home, fence, random.choice(HOMES), random.choice(RUNS), ttl)
+    run = random.choice(RUNS)
+    epoch = epoch_of(run, random.randbytes(4).hex())
+    return Claim(home, fence, random.choice(HOMES), run, epoch, ttl)
 
 
 def _step(random: Random, image: Image) -> Step:
@@ -132,6 +136,7 @@ def _cursors(random: Random) -> dict[str, int | None]:
 def _healed(random: Random, image: Image, home: str, fence: int, version: int) -> Image:
     acked = image.acked + random.choice((0, 1))
     last = acked + random.choice((0, 1, 5))
+    first = random.choice((0, image.epoch_first, last))
     healed = replace(
         image,
         home=home,
@@ -140,6 +145,8 @@ def _healed(random: Random, image: Image, home: str, fence: int, version: int) -
         handled=image.handled + 1,
         acked=acked,
         last=last,
+        epoch_first=first,
+        epoch_before=image.epoch_before if first else "",
         cursors={topic: random.randrange(100) for topic in random.sample(TOPICS, 2)},
         payloads=tuple(random.choices(PAYLOADS, k=last - acked)),
         tombstone=b"",

@@ -92,10 +92,14 @@ SCRIPTS = (
         "claim of what has expired",
         "if now - tonumber(seen) > tonumber(ARGV[5]) then return 'expired' end",
     ),
-    ScriptMutant("epoch kept in another run", "if run ~= RUN then", "if false then"),
+    ScriptMutant("epoch kept at a claim", ", 'r', RUN, 'e', told)", ", 'r', RUN)"),
+    ScriptMutant("claim in another run not noticed", "if run ~= RUN then", "if false then"),
     ScriptMutant(
-        "epoch's first number raised", "if before then first = math.min(first, before) end"
+        "numbers given again forgotten in another run", "tonumber(first) or math.huge", "math.huge"
     ),
+    ScriptMutant("numbers given again forgotten", "elseif first ~= '' then", "elseif false then"),
+    ScriptMutant("epoch before not named", ".. first .. ' ' .. before", ".. first"),
+    ScriptMutant("repair without the time of its client", "clock() - tonumber(ARGV[7])", "clock()"),
     ScriptMutant("numbers rounded", "string.format('%.0f', number)", "tostring(number)"),
     ScriptMutant(
         "session opened twice", "if #fields > 0 then return {'found', ARGV[1], fields} end"

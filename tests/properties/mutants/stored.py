@@ -7,6 +7,7 @@ from transport.protocol import journal
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.closing import Closable
+from transport.protocol.server.journaled import Journaled
 from transport.protocol.server.unstored import Unstored
 
 STORED = [
@@ -17,7 +18,7 @@ STORED = [
         rule="a message is written before the store has it",
         old="if not self.is_journaled:",
         new="if True:",
-        first_seed=6,
+        first_seed=40,
     ),
     Mutant(
         ReceiveWindow,
@@ -26,7 +27,7 @@ STORED = [
         rule="MRK-3: a message is told as handled before the store has that",
         old="if not self.is_journaled:",
         new="if True:",
-        first_seed=15,
+        first_seed=83,
     ),
     Mutant(
         Closable,
@@ -35,7 +36,7 @@ STORED = [
         rule="a close is written before the store has it",
         old="if self.unstored is None:",
         new="self.downlink.close = closing\n    if self.unstored is None:",
-        first_seed=82,
+        first_seed=16,
     ),
     Mutant(
         Closable,
@@ -44,7 +45,7 @@ STORED = [
         rule="a reset is written before the store has the tombstone",
         old="if self.unstored is None:",
         new="if True:",
-        first_seed=17,
+        first_seed=4,
     ),
     Mutant(
         Unstored,
@@ -53,7 +54,7 @@ STORED = [
         rule="a step contains a part of what is sent for a message, without being forced",
         old="return max(self._boundary, self._last)",
         new="return last",
-        first_seed=6,
+        first_seed=40,
     ),
     Mutant(
         Unstored,
@@ -62,7 +63,7 @@ STORED = [
         rule="a message is stored as handled while the handler holds it",
         old="handled = self._incoming.handled",
         new="handled = self._incoming.delivered",
-        first_seed=1,
+        first_seed=0,
     ),
     Mutant(
         Unstored,
@@ -71,7 +72,7 @@ STORED = [
         rule="a cursor is stored before the message with which it moved",
         old="self._moves[0][0] <= end",
         new="True",
-        first_seed=149,
+        first_seed=95,
     ),
     Mutant(
         Unstored,
@@ -80,7 +81,7 @@ STORED = [
         rule="a forced step does not say what it contains of a message",
         old="return self.partial + end - self._boundary - self._offered_written",
         new="return 0",
-        first_seed=209,
+        first_seed=134,
     ),
     Mutant(
         Unstored,
@@ -89,7 +90,7 @@ STORED = [
         rule="a second kill makes what was stored in part be sent twice",
         old="self._partial_before, self._partial_of = image.partial, image.handled + 1",
         new="pass",
-        first_seed=300,
+        first_seed=785,
     ),
     Mutant(
         Unstored,
@@ -98,7 +99,7 @@ STORED = [
         rule="a group's message counts as one of the handler's",
         old="self._offered.append(last)",
         new="pass",
-        first_seed=1180,
+        first_seed=1904,
     ),
     Mutant(
         journal,
@@ -107,7 +108,7 @@ STORED = [
         rule="a former home writes",
         old="return Refusal.FENCED",
         new="pass",
-        first_seed=3,
+        first_seed=11,
     ),
     Mutant(
         journal,
@@ -116,7 +117,7 @@ STORED = [
         rule="a write that arrives late moves the marks back",
         old="image.version >= write.version:",
         new="image.version == write.version:",
-        first_seed=36,
+        first_seed=206,
     ),
     Mutant(
         Unstored,
@@ -125,7 +126,7 @@ STORED = [
         rule="RES-2: what a killed home may have handed out is told as not handled",
         old="self.floor = floor",
         new="self.floor = 0",
-        first_seed=14,
+        first_seed=8,
     ),
     Mutant(
         Unstored,
@@ -134,6 +135,51 @@ STORED = [
         rule="more is handed out than the floor covers",
         old="self._incoming.shown = handled",
         new="self._incoming.shown = handled; self._limit = 100",
-        first_seed=55,
+        first_seed=96,
+    ),
+    Mutant(
+        Unstored,
+        "diverge",
+        name="numbers-given-again-not-noted",
+        rule="EPO-2: a home goes on as if no other could have had the session meanwhile",
+        old="self.epoch_first = min(self.epoch_first or first, first)",
+        new="pass",
+        first_seed=1157,
+    ),
+    Mutant(
+        Journaled,
+        "diverge",
+        name="waiting-messages-kept",
+        rule="a home hands out what another may have handled, which the store has lost",
+        old="if self.inbox and self.peer_close is None:",
+        new="if False:",
+        first_seed=163,
+    ),
+    Mutant(
+        journal,
+        "claim",
+        name="epoch-kept-at-claim",
+        rule="EPO-2: two homes of a session tell the same epoch",
+        old="epoch=claim.epoch,",
+        new="epoch=image.epoch,",
+        first_seed=1157,
+    ),
+    Mutant(
+        journal,
+        "claim",
+        name="numbers-given-again-forgotten",
+        rule="EPO-2: the next home does not know that numbers were given again",
+        old="elif first:",
+        new="elif False:",
+        first_seed=872,
+    ),
+    Mutant(
+        Journaled,
+        "_show",
+        name="stale-connection-kept",
+        rule="EPO-2: a home that has diverged goes on on connections of before",
+        old="if self.unstored.stale and (last > self.outgoing.shown or closing):",
+        new="if False:",
+        first_seed=1240,
     ),
 ]

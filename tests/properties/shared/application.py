@@ -8,12 +8,13 @@ when its process claimed the session, and what the parts before have sent above 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from transport import Channel, ChannelClosed, Hub
+from transport import Channel, ChannelClosed
 from transport.protocol.server.session import ServerSession
 from transport.testing.store_model import ModelStore
 
@@ -121,12 +122,12 @@ class StoredJournal:
         self._store_of = store_of
         self._unstored = unstored
 
-    async def handle(self, hub: Hub, channel: Channel, home: int) -> None:
+    async def handle(self, channel: Channel, home: int) -> None:
         """Serve a channel; the handler of the process ``home``."""
         core = channel._driver.session
         session = self.sessions.setdefault(channel.id, Session(channel.id))
         part = self._begin(session, channel, home)
-        acting = asyncio.create_task(self._act(session, part, hub, channel))
+        acting = asyncio.create_task(self._act(session, part, channel))
         try:
             async for message in channel:
                 client, number, replies, delay = message
@@ -195,7 +196,7 @@ class StoredJournal:
 
     # What the world orders
 
-    async def _act(self, session: Session, part: Part, hub: Hub, channel: Channel) -> None:
+    async def _act(self, session: Session, part: Part, channel: Channel) -> None:
         """Do what the world orders, as another task of an application does."""
         place = len(session.parts)
         for count in range(1, 1_000_000):
@@ -204,20 +205,20 @@ class StoredJournal:
                 for index in range(times):
                     content = [name, place, count, index]
                     if name == "offer":
-                        await self._offer(part, hub, channel, content)
+                        self._offer(part, channel, content)
                     else:
                         number = await self._send(part, channel, content)
                         if name == "flush":
                             await channel.flush()
                             session.flushed = max(session.flushed, number)
 
-    async def _offer(self, part: Part, hub: Hub, channel: Channel, content: list[Any]) -> None:
+    def _offer(self, part: Part, channel: Channel, content: list[Any]) -> None:
         """Send as the hub does for a group, unless there is no room, which would be a reset."""
-        driver = channel._driver
+        driver, payload = channel._driver, json.dumps(content)
         room = driver.session.limits.window_messages - channel.statistics().buffered
-        if room > 1 and not driver.window.senders and await hub.send_to(channel.id, content):
+        if room > 1 and not driver.window.senders and driver.try_send(payload, len(payload)):
             sent = Sent(content, _in_hand(channel), is_offered=True)
-            self._note(part, channel._driver.session, channel._driver.session.outgoing.last, sent)
+            self._note(part, driver.session, driver.session.outgoing.last, sent)
 
 
 def _in_hand(channel: Channel) -> int:

@@ -44,6 +44,6 @@ STORED = Machine(
     },
     {"say": 6, "push": 3, "wait": 6, "turn": 4, "cut": 2, "kill": 2, "join": 2, "mend": 2},
     ESSENTIAL | {"mend", "join"},
-    ("store_unreachable", "workers_failed"),
+    ("store_unreachable", "store_unusable"),
 )
 """The machine of processes that go on with the sessions of each other."""

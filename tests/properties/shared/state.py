@@ -82,13 +82,12 @@ class StoredState(State):
 
         async def handle(channel: Channel) -> None:
             with self.noting_failures():
-                await self.journal.handle(hub, channel, home)
+                await self.journal.handle(channel, home)
 
         async def authenticate(_: HTTPConnection, credentials: Any) -> Identity:
             return Identity(credentials, user=credentials)
 
-        hub = Hub(handle, store=store, limits=LIMITS, name="model", authenticate=authenticate)
-        return hub
+        return Hub(handle, store=store, limits=LIMITS, name="model", authenticate=authenticate)
 
     def store_of(self, index: int) -> ModelStore:
         """Return the store of a process."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 from tests.properties.stored.page import replies_to
 from transport.errors import ChannelClosed
 from transport.limits import Limits
 from transport.protocol.codec import encode_message
+from transport.protocol.frames import Json
 from transport.protocol.journal import Image
 from transport.protocol.server.inbox import EMPTY
 from transport.protocol.server.session import ServerSession
@@ -32,12 +34,17 @@ class Handler:
         hand: the message in its hand, or 0.
         cursor: the last entry of the topic that the session was given.
         must_flush: whether it waits until what it has sent is stored.
+        given: the messages that have numbers, as far as this process knows them.
     """
 
     def __init__(self, process: Process, session: ServerSession, image: Image) -> None:
         self.hand = 0
         self.cursor = image.cursors.get(TOPIC, 0)
         self.must_flush = False
+        self.given: dict[int, Json] = {
+            number: json.loads(payload)
+            for number, payload in enumerate(image.payloads, image.acked + 1)
+        }
         self._process = process
         self._world = process.world
         self._session = session
@@ -70,21 +77,26 @@ class Handler:
 
     def reply(self, count: int) -> None:
         """Send replies to the message in the hand."""
-        session = self._session
         for _ in range(min(count, replies_to(self.hand) - self._replied) if self.hand else 0):
-            payload = encode_message(["reply", self.hand, self._replied + 1], Limits())
-            if session.state in SENDING and session.outgoing.has_room(len(payload)):
-                session.send(payload)
+            message = ["reply", self.hand, self._replied + 1, self._process.name]
+            if self._send(message):
                 self._replied += 1
 
     def offer(self, last: int) -> None:
         """Give the session the entries of the topic up to ``last``."""
         session = self._session
-        while self.cursor < last and session.state in SENDING and session.outgoing.has_room(20):
+        while self.cursor < last and self._send(["entry", self.cursor + 1, self._process.name]):
             self.cursor += 1
-            session.send(encode_message(["entry", self.cursor], Limits()))
             session.offered()
             session.set_cursor(TOPIC, self.cursor)
+
+    def _send(self, message: Json) -> bool:
+        """Send a message if there is room; return whether there was."""
+        session, payload = self._session, encode_message(message, Limits())
+        if session.state not in SENDING or not session.outgoing.has_room(len(payload)):
+            return False
+        self.given[session.send(payload)] = message
+        return True
 
     def close(self, *, fails: bool) -> None:
         """Return, or fail at the message."""

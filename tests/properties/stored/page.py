@@ -70,6 +70,7 @@ class Page:
         sent: how many messages it has sent.
         handled, not_handled: those that it was told as such.
         entries: how many entries of the topic it has received.
+        messages: those that it has received, of which each has the next number.
         reset: the reset of its session, if there was one.
         closed: how its channel ended, if it has.
     """
@@ -81,6 +82,7 @@ class Page:
         self.handled: set[int] = set()
         self.not_handled: set[int] = set()
         self.entries = 0
+        self.messages: list[Any] = []
         self.reset: WasReset | None = None
         self.closed: Closed | None = None
         self.replied = (0, 0)
@@ -158,8 +160,9 @@ class Page:
         """Check that replies and entries come once, in order."""
         if self.reset is not None:
             return
+        self.messages.append(message)
         match message:
-            case ["reply", number, count]:
+            case ["reply", number, count, _]:
                 before, replied = self.replied
                 if count == 1:
                     left = range(before + 1, number)
@@ -169,7 +172,7 @@ class Page:
                 else:
                     assert (number, count) == (before, replied + 1), f"{message} after {before}"
                 self.replied = number, count
-            case ["entry", entry]:
+            case ["entry", entry, _]:
                 assert entry == self.entries + 1, f"entry {entry} came after {self.entries}"
                 self.entries = entry
             case _:

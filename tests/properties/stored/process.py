@@ -57,6 +57,7 @@ class Process:
         is_dead: whether it was killed, or has shut down.
         session: the session, if it is its home.
         fence: that of the session.
+        version: that of the last write.
         handler: its handler, if it is.
     """
 
@@ -65,7 +66,7 @@ class Process:
         self.is_running = True
         self.is_dead = False
         self.session: ServerSession | None = None
-        self.fence = 0
+        self.fence = self.version = 0
         self.handler: Handler | None = None
         self.world = world
         self._store = world.store
@@ -78,7 +79,6 @@ class Process:
         self._claim: Claim | None = None
         self._claimed_at = 0.0
         self._image: Image
-        self._version = 0
         self._write: Write | None = None
         """The write that is under way."""
         self._sent_at = 0.0
@@ -87,6 +87,8 @@ class Process:
         self._run = self._store.run
         self._has_lapsed = False
         """Whether it must prove that it has the session."""
+        self._proves_from = 0
+        """The first version that shows that it has the session."""
         self._must_heal = False
         self._must_touch = False
         self._is_releasing = False
@@ -136,10 +138,7 @@ class Process:
         if self.is_lapsed and self.session is not None and not self._has_lapsed:
             self._has_lapsed = self.session.paused = True
             # What the store has answered before it has gone back, perhaps, is void.
-            self._answers.clear()
-            self._connect_anew()
-            if self._write is not None:
-                self._send(self._write)
+            self._proves_from = self.version + 1
 
     def _renew(self) -> None:
         store, now = self._store, self.world.now
@@ -150,6 +149,9 @@ class Process:
                 store.born = (store.run, now)  # it has lost the lease
             self._run = store.run
             self._must_touch = True
+            self.look_at_lease()
+            # Another may have had the session, of which nothing is left.
+            self._must_heal = self._must_heal or self._has_lapsed
         self._note_loss()
         self.look_at_lease()
         self._renewed_at = now
@@ -170,13 +172,13 @@ class Process:
             return
         change = self._change(session)
         if change is not None:
-            self._version += 1
+            self.version += 1
             if isinstance(change, Heal):
                 image = replace(
-                    change.image, home=self.name, fence=self._image.fence, version=self._version
+                    change.image, home=self.name, fence=self._image.fence, version=self.version
                 )
-                change = Heal(image)
-            self._write = Write(self.name, self._image.fence, self._version, change)
+                change = Heal(image, change.idle)
+            self._write = Write(self.name, self._image.fence, self.version, change)
             self._send(self._write)
 
     def _send(self, write: Write) -> None:
@@ -190,7 +192,9 @@ class Process:
         if session.ending is not None and not self._must_heal:
             return End(encode_tombstone(session.tombstone()))
         if self._must_heal:
-            return Heal(replace(session.image(self._image), run=self._run))
+            if self._has_lapsed:
+                session.diverge()
+            return Heal(replace(session.image(self._image), run=self._run), idle=0)
         if self._has_lapsed or self._must_touch or self.world.now >= self._touched_at + TOUCH:
             self._must_touch, self._touched_at = False, self.world.now
             return session.step(touch=touch)
@@ -221,11 +225,13 @@ class Process:
     def _stored(self, write: Write) -> None:
         session = self.session
         assert session is not None
+        if self._has_lapsed and write.version < self._proves_from:
+            self._must_heal = True
+            return
         match write.change:
             case Step() as step:
                 session.stored(step)
-                if step.touch is not None:
-                    self._proven(session)
+                self._proven(session)
             case Heal(image):
                 session.healed(image)
                 self._must_heal = False
@@ -268,7 +274,7 @@ class Process:
 
     def hold(self, image: Image, session: ServerSession) -> None:
         """Become the home of a session."""
-        self._image, self.session, self._version = image, session, image.version
+        self._image, self.session, self.version = image, session, image.version
         self.fence, self.handler = image.fence, Handler(self, session, image)
         self._must_heal = self._must_touch = False
 
@@ -319,7 +325,7 @@ class Process:
 
     def _begin_claim(self, connection: Connection, frame: Open, image: Image) -> None:
         self._waiting.append((connection, frame))
-        self._claim = Claim(image.home, image.fence, self.name, "", 0)
+        self._claim = Claim(image.home, image.fence, self.name, "", "", 0)
         self._claimed_at = self.world.now
         self._connection.commands.append(self._claim)
 
@@ -415,6 +421,7 @@ class Process:
             if session.downlink.is_due(attachment, self.world.now):
                 frames = session.downlink.transmit(attachment, self.world.now)
                 self.world.check_shown(frames)
+                self.world.check_numbers(connection)
                 connection.down.extend(frames)
             if attachment.code is not None:
                 connection.has_ended = True

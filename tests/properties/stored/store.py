@@ -60,6 +60,7 @@ class StoreModel:
         self.is_paused = False
         self.has_closed = self.has_ended = False
         self._now = now
+        self._claims = 0
         self._connections: list[StoreConnection] = []
         self._copies: list[Image | None] = []
         """What it had before each change."""
@@ -111,8 +112,10 @@ class StoreModel:
         elif self.in_grace:
             answer = None
         else:
+            self._claims += 1
             answer = journal.claim(self.image, Claim(
-                home=command.home, fence=command.fence, by=command.by, run=self.run, ttl=FOR_EVER
+                home=command.home, fence=command.fence, by=command.by, run=self.run, ttl=FOR_EVER,
+                epoch=journal.epoch_of(self.run, str(self._claims)),
             ), now)  # fmt: skip
         if isinstance(answer, Image) and answer is not self.image:
             self._copies.append(self.image)

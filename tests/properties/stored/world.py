@@ -22,7 +22,7 @@ from transport.protocol.codec import Decoder
 from transport.protocol.frames import EncodedFrame, Open, ResetReason
 from transport.protocol.journal import Image
 from transport.protocol.server.session import ServerSession
-from transport.protocol.states import SessionState
+from transport.protocol.states import AttachmentState, SessionState
 
 LIMITS = Limits(unstored=3, window_messages=6, heartbeat=1e5, ttl=1e6, stream=1e6, closing=1e5)
 PROCESSES = 3
@@ -65,9 +65,6 @@ class World:
         """Whether the store has lost something that its home has not healed."""
         self._is_lossy = False
         """Whether it has lost what no living home knows."""
-        self.is_forked = False
-        """Whether a home goes on though a later one was killed, of which the store has lost all:
-        it gives numbers again, and nobody can know."""
         self._was_flushed = self._was_reset = self._may_close = False
         for _ in range(PROCESSES):
             self._start()
@@ -134,6 +131,17 @@ class World:
             assert kind != "close" or self.store.has_closed, "the close is not stored"
             assert kind != "reset" or self.store.has_ended, "the end is not stored"
 
+    def check_numbers(self, connection: Connection) -> None:
+        """Check that the page has no other messages under the numbers that its home has given."""
+        attachment, handler, page = connection.attachment, connection.process.handler, self.page
+        is_confirmed = attachment is not None and attachment.state is AttachmentState.CONFIRMED
+        if handler is None or not is_confirmed or connection not in page.connections:
+            return
+        for number, message in handler.given.items():
+            if page.reset is None and number <= len(page.messages):
+                has = page.messages[number - 1]
+                assert message == has, f"number {number} is given to {message}, and was to {has}"
+
     def claimed(self, process: Process, image: Image, session: ServerSession) -> None:
         """Note that a process is the home of the session now."""
         is_whole = not image.partial or bool(image.closing)
@@ -144,11 +152,13 @@ class World:
             self._may_close = True
 
     def proven(self, process: Process) -> None:
-        """Note that a home has proven that the store has everything of it."""
-        self._is_lost = False
-        newest = max(each.fence for each in self._next)
-        if process.fence < newest:
-            self.is_forked = self._is_lossy = True
+        """Note that a home has proven that the store has everything of it, unless that has lost it
+        since; and whether a later home is gone, of which the store has lost all."""
+        image = self.store.image
+        if image is not None and image.home == process.name and image.version == process.version:
+            self._is_lost = False
+        if process.fence < max(each.fence for each in self._next):
+            self._is_lossy = True
 
     def check_may_reset(self, reason: ResetReason) -> None:
         assert self._is_lossy, f"reset ({reason}) though nothing was lost"
@@ -284,14 +294,38 @@ class World:
 
     def replace_under_stale_home(self, pick: int, changes: int) -> None:
         """Stop the home until another process has the session, then lose that."""
+        self._pass_under_stale_home(pick)
+        self.go_back(changes)
+        self.go_on()
+
+    def lose_last_home(self, pick: int, changes: int, count: int) -> None:
+        """Do so, and kill the other process too: the first goes on, and nobody knows of that."""
+        stale = self._home()
+        self.cut(0)
+        self._pass_under_stale_home(pick)
+        self.say(count)
+        self.publish(2 - count)
+        for _ in range(4):
+            self.turn(1)
+            self.take(2)
+        self.turn(1)
+        home = self._home()
+        self.go_back(changes)
+        if home is not None and home is not stale:
+            home.kill()
+            self._start()
+        self.go_on()
+        self.wait(5)
+        self.publish(count)
+        self.turn(1)
+
+    def _pass_under_stale_home(self, pick: int) -> None:
         self.stop(1)
         self.wait(4)
         self.come_back(pick)
         self.turn(4)
         self.take(3)
         self.turn(1)
-        self.go_back(changes)
-        self.go_on()
 
     def pause_store(self) -> None:
         self.store.is_paused = True

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from typing import NamedTuple
 
 from tests.properties.topics.members import TOPICS, Message, Process, Session, WatchedReader
 from transport.protocol.topic_log import Entry, Keep, TopicLog
 from transport.server.topics.log_readers import REACHED_WITHIN
 from transport.stores.topics.writer import GIVE_UP_AFTER
-from transport.testing.topic_model import TopicModel
+from transport.testing.topic_model import ModelSubscribeWire, TopicModel
 
 STEPS = {
     "publish": 40,
@@ -32,8 +33,23 @@ STEPS = {
     "flush": 1,
     "full": 1,
     "fail over": 3,
+    "fail over unheard": 4,
 }
 """What happens, and how often."""
+
+
+class Loss(NamedTuple):
+    """The store lost entries.
+
+    Attributes:
+        at: how many entries had been entered before.
+        time: in seconds of the event loop.
+        entries: those that were lost, each behind its topic.
+    """
+
+    at: int
+    time: float
+    entries: list[tuple[str, Entry]]
 
 
 class Run:
@@ -61,9 +77,7 @@ class Run:
         self.resets = self.unavailable = self.answered = 0
         self.is_quiet = True
         """Whether there was no fault yet."""
-        self.lost: list[tuple[int, list[tuple[str, Entry]]]] = []
-        """Each loss: how many entries had been entered before, and those that were lost."""
-        self.lost_at = 0.0
+        self.lost: list[Loss] = []
         self.told: dict[Message, set[Message]] = {}
         self.full = 0.0
 
@@ -97,6 +111,7 @@ class Run:
             if not call.cancelled():
                 call.result()
         self.check()
+        self.check_losses_are_told()
 
     async def stop(self) -> None:
         for process in self.processes:
@@ -128,6 +143,7 @@ class Run:
             case "born":
                 session = self.session(one)
                 session.base = session.now.cursor = self.store.now()
+                session.began_at = asyncio.get_running_loop().time()
                 session.has_joined = True
                 session.step()
                 one.topics.resume(session.topic, session, has_taken=False)
@@ -161,6 +177,8 @@ class Run:
                 self.store.go_back(logs)
                 if kind == "fail over":
                     self.move(one, all_of_it=self.random.random() < 0.5)
+            case "fail over unheard":
+                await self.fail_over_unheard(one, self.random.choice(self.processes))
             case "flush":
                 self.lose([])
                 self.store.flush()
@@ -168,6 +186,25 @@ class Run:
                 self.full = self.random.choice([0, 0.05])
             case _:
                 pass
+
+    async def fail_over_unheard(self, deaf: Process, other: Process) -> None:
+        """Lose what one process has not heard of, and perhaps let that publish first."""
+        topic = self.random.choice(TOPICS)
+        logs, entries = self.store.snapshot(), self.entries()
+        self.deafen(deaf)
+        self.call(other, topic, self.excluded(topic))
+        await asyncio.sleep(self.random.choice([0.02, 0.05, 0.1]))
+        self.lose(entries)
+        self.store.go_back(logs)
+        if self.random.random() < 0.7:
+            self.call(deaf, topic)
+
+    def deafen(self, process: Process) -> None:
+        """Let nothing arrive at a process, over the subscription that it has."""
+        subscription = process.topics._readers._subscription
+        assert isinstance(subscription, ModelSubscribeWire)
+        if subscription.is_connected:
+            subscription.connection.is_silent = True
 
     def burst(self) -> None:
         """Let processes publish, one after the other or at once."""
@@ -213,11 +250,6 @@ class Run:
         now = asyncio.get_running_loop().time()
         for session in list(one.sessions):
             if all_of_it or self.random.random() < 0.5:
-                # Whether a publication is a copy of a lost one is known to one more home only.
-                if self.lost_at and session.moved_at > self.lost_at > now - GIVE_UP_AFTER:
-                    if all_of_it:
-                        self.remove(session)
-                    continue
                 session.moved_at = now
                 if session.stored.cursor is None or session.was_reset:
                     self.remove(session)
@@ -240,29 +272,54 @@ class Run:
     # What must be
 
     def entries(self) -> list[tuple[str, Entry]]:
-        """Return what the store has had entered and not lost."""
-        return self.surviving + self.store.entered[self.counted :]
+        """Return the messages that the store has had entered and not lost."""
+        later = self.store.entered[self.counted :]
+        return self.surviving + [(topic, entry) for topic, entry in later if not entry.is_mark]
 
     def note_what_was_told(self) -> None:
         """Note which lost message each publication told of, as the first one after the loss."""
-        for at, lost in self.lost:
+        for loss in self.lost:
             for topic in TOPICS:
-                first = next((e for t, e in self.store.entered[at:] if t == topic), None)
+                first = next((e for t, e in self.store.entered[loss.at :] if t == topic), None)
                 if first is not None:
                     message = first.writer, first.serial
                     self.told.setdefault(message, set()).update(
                         (e.writer, e.serial)
-                        for t, e in lost
-                        if t == topic and e.number == self.knows[message]
+                        for t, e in loss.entries
+                        if t == topic and e.number == self.knows.get(message, first.known)
                     )
 
     def lose(self, left: list[tuple[str, Entry]]) -> None:
         kept = {entry.number for _, entry in left}
         lost = [(topic, entry) for topic, entry in self.entries() if entry.number not in kept]
-        self.lost_at = asyncio.get_running_loop().time()
-        self.lost.append((len(self.store.entered), lost))
+        now = asyncio.get_running_loop().time()
+        self.lost.append(Loss(len(self.store.entered), now, lost))
         self.surviving = left
         self.counted = len(self.store.entered)
+
+    def check_losses_are_told(self) -> None:
+        """Check that nobody has missed a lost message that a process knows which still lives."""
+        for loss in self.lost:
+            for topic, entry in loss.entries:
+                message = entry.writer, entry.serial
+                seen = [self.saw(process, topic).get(message) for process in self.processes]
+                if entry.number not in seen:
+                    continue
+                for session in self.everybody:
+                    is_due = session.base < entry.number and entry.exclude != session.id
+                    was_there = max(session.began_at, session.moved_at) <= loss.time
+                    if session.topic == topic and was_there and is_due:
+                        got = {(e.writer, e.serial) for e in session.now.got}
+                        assert session.was_reset or message in got, (
+                            f"{session.id} of {session.base} was not told of {message}, which the "
+                            f"store lost as {entry.number}"
+                        )
+
+    def saw(self, process: Process, topic: str) -> dict[Message, int]:
+        """Return what a process has seen of a topic."""
+        reader = process.topics._readers._readers.get(topic)
+        assert isinstance(reader, WatchedReader | None)
+        return {} if reader is None else reader.saw
 
     def check(self) -> None:
         """Check what each member got."""
@@ -289,9 +346,8 @@ class Run:
             if session.was_reset:
                 continue
             due = {each for topic, each in surviving if topic == session.topic}
-            reader = session.process.topics._readers._readers[session.topic]
-            assert isinstance(reader, WatchedReader)
-            due |= {each for each, at in reader.saw.items() if at > session.came_with}
+            saw = self.saw(session.process, session.topic)
+            due |= {each for each, at in saw.items() if at > session.came_with}
             for message in got:
                 due |= self.told.get(message, set())
             for message in due - set(got):

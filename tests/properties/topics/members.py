@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from transport.errors import StoreUnavailable
@@ -32,6 +32,7 @@ class Record:
     """
 
     cursor: int | None = None
+    doubt: int = 0
     got: list[Entry] = field(default_factory=list)
     has_taken: bool = False
 
@@ -51,8 +52,16 @@ class Session:
         self.came_with = 0
         """The cursor with which it came to its process."""
         self.was_reset = False
+        self.began_at = 0.0
         self.moved_at = 0.0
         self.has_joined = False
+
+    @property
+    def doubt(self) -> int:
+        return self.now.doubt
+
+    def suspect(self, number: int) -> None:
+        self.now.doubt = number
 
     @property
     def cursor(self) -> int:
@@ -62,6 +71,7 @@ class Session:
     def begin(self, cursor: int) -> None:
         assert self.now.cursor is None
         self.now.cursor = self.base = cursor
+        self.began_at = asyncio.get_running_loop().time()
         self.step()  # `Group.add` returns when this is stored
 
     def offer(self, entry: Entry) -> bool:
@@ -87,22 +97,23 @@ class Session:
 
     def step(self) -> None:
         """Store what there is."""
-        self.stored = Record(self.now.cursor, list(self.now.got), self.now.has_taken)
+        self.stored = replace(self.now, got=list(self.now.got))
 
     def restore(self) -> None:
         """Go back to what is stored: the home is gone."""
-        self.now = Record(self.stored.cursor, list(self.stored.got), self.stored.has_taken)
+        self.now = replace(self.stored, got=list(self.stored.got))
 
 
 class WatchedReader(LogReader):
     """A reader that notes what it has seen."""
 
-    def __init__(self, ask: Callable[[], None]) -> None:
-        super().__init__(ask)
+    def __init__(self, ask: Callable[[], None], tell: Callable[[int], None]) -> None:
+        super().__init__(ask, tell)
         self.saw: dict[Message, int] = {}
 
     def _take(self, entry: Entry) -> None:
-        self.saw.setdefault((entry.writer, entry.serial), entry.number)
+        if not entry.is_mark:
+            self.saw.setdefault((entry.writer, entry.serial), entry.number)
         super()._take(entry)
 
 

@@ -9,12 +9,14 @@ from typing import Any, cast
 import pytest
 from msgspec.structs import replace
 
-from tests.properties.topics.members import Session, WatchedReader
+from tests.properties.topics.members import Session
 from transport.protocol import topic_log
 from transport.protocol.topic_log import Reading, TopicLog
 from transport.server.topics import log_reader
+from transport.server.topics.copies import Copies
 from transport.server.topics.log_reader import LogReader
 from transport.server.topics.log_readers import LogReaders
+from transport.server.topics.losses import Losses
 from transport.stores.topics.writer import TopicWriter
 from transport.testing import topic_model
 from transport.testing.topic_model import ModelReadWire
@@ -93,7 +95,15 @@ def entries_that_arrive_during_a_read_are_forgotten(patch: Patch) -> None:
 
 def what_was_lost_is_forgotten(patch: Patch) -> None:
     nothing = property(lambda self: 0, lambda self, number: None)
-    patch.setattr(WatchedReader, "_lost", nothing, raising=False)
+    patch.setattr(Losses, "lost", nothing)
+
+
+def loss_is_not_told_to_others(patch: Patch) -> None:
+    patch.setattr(LogReader, "_tell_loss", lambda self: None)
+
+
+def members_that_went_on_are_not_reset(patch: Patch) -> None:
+    patch.setattr(LogReader, "_reset_misled", lambda self, known: None)
 
 
 def new_subscription_is_not_followed_by_a_read(patch: Patch) -> None:
@@ -114,7 +124,7 @@ def silent_subscription_is_trusted(patch: Patch) -> None:
 
 def copy_is_taken_again(patch: Patch) -> None:
     judge = topic_log.judge
-    patch.setattr(LogReader, "_is_copy", lambda self, entry, cursor: False)
+    patch.setattr(Copies, "has", lambda self, entry, cursor: False)
     patch.setattr(log_reader, "judge", lambda entry, cursor, doubt: judge(entry, cursor))
 
 
@@ -140,6 +150,8 @@ MUTANTS = (
     writer_tells_nothing_of_what_it_knows,
     entries_that_arrive_during_a_read_are_forgotten,
     what_was_lost_is_forgotten,
+    loss_is_not_told_to_others,
+    members_that_went_on_are_not_reset,
     new_subscription_is_not_followed_by_a_read,
     silent_subscription_is_trusted,
     copy_is_taken_again,

@@ -19,6 +19,8 @@ from transport.protocol.journal import (
     Write,
     apply,
     claim,
+    epoch_of,
+    is_epoch_of,
 )
 
 NOW = 1_000_000
@@ -126,7 +128,7 @@ def test_step_says_that_session_is_closing() -> None:
     "change",
     [
         step(7, ('"seven"',)),
-        Heal(replace(IMAGE, version=8, handled=99)),
+        Heal(replace(IMAGE, version=8, handled=99), idle=0),
         End(b"how"),
     ],
     ids=["step", "heal", "end"],
@@ -137,7 +139,7 @@ def test_repeated_write_changes_nothing(change: Change) -> None:
     assert applied(once, one) == once
 
 
-@pytest.mark.parametrize("change", [step(7, ("1",)), Heal(IMAGE), End(b"how"), Release()])
+@pytest.mark.parametrize("change", [step(7, ("1",)), Heal(IMAGE, idle=0), End(b"how"), Release()])
 def test_late_write_changes_nothing(change: Change) -> None:
     later = replace(IMAGE, version=9)
     assert applied(later, write(change)) == later
@@ -148,7 +150,7 @@ def test_write_of_unknown_session_is_refused() -> None:
         assert apply(None, write(change), NOW) is Refusal.GONE
 
 
-@pytest.mark.parametrize("change", [step(), Heal(IMAGE), End(b"how"), Release()])
+@pytest.mark.parametrize("change", [step(), Heal(IMAGE, idle=0), End(b"how"), Release()])
 def test_write_of_former_home_is_fenced(change: Change) -> None:
     claimed = replace(IMAGE, home="bbb", fence=3)
     assert apply(claimed, write(change), NOW) is Refusal.FENCED
@@ -165,9 +167,11 @@ def test_write_after_lost_one_is_behind(change: Change) -> None:
 
 
 def test_heal_replaces_what_store_has() -> None:
+    """It also tells when the client was seen, so that the session does not expire behind it."""
     image = replace(IMAGE, fence=3, version=12, handled=8)
+    heal = write(Heal(image, idle=300), fence=3, version=12)
     for before in (None, IMAGE, replace(IMAGE, home="bbb")):
-        assert apply(before, write(Heal(image), fence=3, version=12), NOW) == image
+        assert apply(before, heal, NOW) == replace(image, seen=NOW - 300)
 
 
 def test_end_leaves_a_tombstone() -> None:
@@ -176,15 +180,15 @@ def test_end_leaves_a_tombstone() -> None:
     assert (after.payloads, after.cursors, after.last) == ((), {}, 0)
     assert (after.subject, after.token, after.born) == ("alice", b"hash", IMAGE.born)
     assert not after.is_torn
-    for change in (step(), Heal(IMAGE), End(b"again"), Release()):
+    for change in (step(), Heal(IMAGE, idle=0), End(b"again"), Release()):
         assert apply(after, write(change, version=9), NOW) is Refusal.ENDED
 
 
 def test_release_leaves_session_without_home() -> None:
     after = applied(IMAGE, write(Release()))
     assert after == replace(IMAGE, home="", version=8)
-    claimed = claim(after, Claim(home="", fence=2, by="bbb", run="run-1", ttl=1000), NOW)
-    assert claimed == replace(after, home="bbb", fence=3)
+    claimed = claim(after, replace(CLAIM, home=""), NOW)
+    assert claimed == replace(after, home="bbb", fence=3, epoch="run-1.b")
 
 
 def test_image_without_its_messages_is_torn() -> None:
@@ -194,11 +198,11 @@ def test_image_without_its_messages_is_torn() -> None:
 
 # Claims
 
-CLAIM = Claim(home="aaa", fence=2, by="bbb", run="run-1", ttl=1000)
+CLAIM = Claim(home="aaa", fence=2, by="bbb", run="run-1", epoch="run-1.b", ttl=1000)
 
 
-def test_claim_changes_home_and_fence_only() -> None:
-    assert claim(IMAGE, CLAIM, NOW) == replace(IMAGE, home="bbb", fence=3)
+def test_claim_changes_home_fence_and_epoch_only() -> None:
+    assert claim(IMAGE, CLAIM, NOW) == replace(IMAGE, home="bbb", fence=3, epoch="run-1.b")
 
 
 def test_claim_is_refused_if_session_cannot_be_had() -> None:
@@ -211,16 +215,30 @@ def test_claim_is_refused_if_session_cannot_be_had() -> None:
     assert claim(IMAGE, CLAIM, NOW + 1001) is ClaimRefusal.EXPIRED
 
 
-def test_claim_in_another_run_begins_another_epoch() -> None:
+def test_claim_in_another_run_gives_numbers_again() -> None:
     """EPO-2: numbers above the last one that is stored may have been given before."""
-    second = claim(IMAGE, replace(CLAIM, run="run-2"), NOW)
+    second = claim(IMAGE, replace(CLAIM, run="run-2", epoch="run-2.b"), NOW)
     assert isinstance(second, Image)
-    assert (second.run, second.epoch, second.epoch_first) == ("run-2", "run-2", 7)
-    grown = replace(second, last=20)
-    third = claim(grown, Claim(home="bbb", fence=3, by="ccc", run="run-3", ttl=1000), NOW)
-    assert isinstance(third, Image)
-    assert (third.epoch, third.epoch_first) == ("run-3", 7)
-    lower = replace(second, last=3)
-    third = claim(lower, Claim(home="bbb", fence=3, by="ccc", run="run-3", ttl=1000), NOW)
-    assert isinstance(third, Image)
-    assert third.epoch_first == 4
+    assert (second.run, second.epoch, second.epoch_first) == ("run-2", "run-2.b", 7)
+    for last, first in ((20, 7), (3, 4)):
+        claimed = Claim(home="bbb", fence=3, by="ccc", run="run-3", epoch="run-3.c", ttl=1000)
+        third = claim(replace(second, last=last), claimed, NOW)
+        assert isinstance(third, Image)
+        assert (third.epoch, third.epoch_first, third.epoch_before) == ("run-3.c", first, "")
+
+
+def test_claim_of_diverged_session_names_epoch_before() -> None:
+    """EPO-2: a client of the home before has none of the numbers that were given again."""
+    diverged = replace(IMAGE, epoch_first=5, epoch_before="run-1.a")
+    claimed = claim(diverged, CLAIM, NOW)
+    assert isinstance(claimed, Image)
+    assert (claimed.epoch, claimed.epoch_first) == ("run-1.b", 5)
+    assert claimed.epoch_before == IMAGE.epoch
+
+
+@pytest.mark.parametrize("epoch", ["run-1", "run-1.a"])
+def test_epoch_of_a_home_is_of_its_run(epoch: str) -> None:
+    assert is_epoch_of(epoch, "run-1")
+    assert not is_epoch_of(epoch, "run-2")
+    assert not is_epoch_of(epoch, "run")
+    assert epoch_of("run-1", "a") == "run-1.a"

@@ -56,7 +56,7 @@ def test_session_without_store_has_no_step() -> None:
     assert not is_force_due(session)
     assert session.step(force=True) is None
     assert not session.paused
-    assert session.epoch_first == 0
+    assert not session.has_given_again("another", 1)
 
 
 def test_sends_of_an_idle_handler_are_one_step(session: ServerSession, page: Attachment) -> None:

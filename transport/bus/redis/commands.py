@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -49,6 +50,9 @@ class Commands:
         self._wake = asyncio.Event()
         self._answers = 0
         """Those that have come."""
+        self._is_answered = False
+        """Whether Redis has answered in the last tick, or nothing was asked."""
+        self._stalled_at = -math.inf
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -67,6 +71,13 @@ class Commands:
         self._wake.set()
         self._idle.clear()
 
+    @property
+    def stalled_at(self) -> float:
+        """The time of the event loop at which Redis did not answer last; -inf for never."""
+        if self._has_connected and not self._is_answered:
+            self._stalled_at = asyncio.get_running_loop().time()
+        return self._stalled_at
+
     async def flush(self) -> None:
         """Wait until all commands are answered, if there ever was a connection."""
         if self._has_connected:
@@ -83,8 +94,12 @@ class Commands:
     async def _serve(self, connection: AbstractConnection) -> None:
         if self._has_connected:
             self._on_connected()
-        self._has_connected = True
-        await until_one_ends(self._write(connection), self._read(connection), self._watch())
+        else:
+            self._has_connected = self._is_answered = True
+        try:
+            await until_one_ends(self._write(connection), self._read(connection), self._watch())
+        finally:
+            self._is_answered = False
 
     async def _write(self, connection: AbstractConnection) -> None:
         self._waiting.extendleft(reversed(self._unanswered))
@@ -136,6 +151,9 @@ class Commands:
             await asyncio.sleep(ANSWER_WITHIN / SILENT_TICKS)
             silent_ticks = silent_ticks + 1 if is_asked and answers == self._answers else 0
             answers = self._answers
+            if silent_ticks or not self._is_answered:
+                self._stalled_at = asyncio.get_running_loop().time()
+            self._is_answered = not silent_ticks
 
 
 def pack(*words: bytes) -> bytes:

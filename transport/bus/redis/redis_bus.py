@@ -76,6 +76,11 @@ class RedisBus:
         """See `Bus.peers`."""
         return self._roster.peers.keys()
 
+    @property
+    def stalled_at(self) -> float:
+        """See `Bus.stalled_at`."""
+        return max(self._commands.stalled_at, self._subscription.stalled_at)
+
     async def start(self, receiver: Receiver) -> None:
         """See `Bus.start`. First subscribe, then look: of two that start together, one sees the
         other.

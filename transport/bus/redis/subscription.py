@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,14 @@ class Subscription:
         self._stale = asyncio.Event()
         self.begun: asyncio.Future[None]
         self.is_subscribed = False
+        self._stalled_at = -math.inf
+
+    @property
+    def stalled_at(self) -> float:
+        """The time of the event loop at which nothing could arrive last; -inf for never."""
+        if self.begun.done() and not self.is_subscribed:
+            self._stalled_at = asyncio.get_running_loop().time()
+        return self._stalled_at
 
     def start(self) -> None:
         """Begin to subscribe."""

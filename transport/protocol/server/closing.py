@@ -10,11 +10,12 @@ Pure: the caller passes the time.
 from __future__ import annotations
 
 from msgspec import UNSET
+from msgspec.structs import replace
 
 from transport import codes
 from transport.errors import ChannelClosed, LocalProtocolError
 from transport.limits import Limits
-from transport.protocol.frames import Close, Initiator, Reset, ResetReason
+from transport.protocol.frames import Close, Drain, Initiator, Reset, ResetReason
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
 from transport.protocol.server.attachments import Attachments
@@ -136,6 +137,24 @@ class Closable:
         self._closing_until = now + (self.limits.closing if within is None else within)
         self._end_if_acknowledged()
 
+    def _widen_close(self, floor: int) -> None:
+        """Tell in our ``close``, if there is one, that messages may have been handed out elsewhere.
+
+        Args:
+            floor: the number up to which they may have been.
+        """
+        closing = self.closing
+        if closing is None:
+            return
+        told = closing.in_hand if isinstance(closing.in_hand, int) else closing.ack
+        self.closing = closing = replace(closing, in_hand=max(told, floor))
+        if self.ending is not None and self.ending.close is not None:
+            self.ending = replace(self.ending, close=closing)
+        if self.downlink.close is not None:
+            self.downlink.close = closing
+        assert self.unstored is not None, "no store keeps this session"
+        self.unstored.closing = encode_close(closing)
+
     def closed_error(self) -> ChannelClosed:
         """Return the error that says how the session ended, or is ending."""
         if self.ending is not None:
@@ -203,6 +222,7 @@ class Closable:
         close = self.ending.close
         self.downlink.is_silent = False
         if self.unstored is not None:
+            self._end_stale()
             self.unstored.ended()
         for attachment in list(self.attachments.live):
             if close is None:
@@ -211,6 +231,14 @@ class Closable:
             else:
                 last = None if attachment.close_written else close
                 self.attachments.end(attachment, codes.NORMAL, last)
+
+    def _end_stale(self) -> None:
+        """Let clients open the session again whose connections are older than its divergence."""
+        assert self.unstored is not None, "no store keeps this session"
+        for attachment in self.unstored.stale:
+            if attachment in self.attachments.live:
+                self.attachments.end(attachment, codes.RESTART, Drain(retry_in=0.0))
+        self.unstored.stale = ()
 
     @property
     def end_shown(self) -> bool:

@@ -70,10 +70,17 @@ class Journaled(Closable):
         stored; while it has none, for the next. 0 if no home has died at it."""
         return 0 if self.unstored is None else self.unstored.partial
 
-    @property
-    def epoch_first(self) -> int:
-        """The first number that may have been given to another message before (EPO-2); else 0."""
-        return 0 if self.unstored is None else self.unstored.epoch_first
+    def has_given_again(self, epoch: str, received: int) -> bool:
+        """Return whether a client may have other messages under numbers that were given again.
+
+        Args:
+            epoch: the last that it was told, which is not that of this home (EPO-2).
+            received: the last number that it has.
+        """
+        unstored = self.unstored
+        if unstored is None or not unstored.epoch_first:
+            return False
+        return received >= unstored.epoch_first and epoch != unstored.epoch_before
 
     # What is not the handler's own
 
@@ -159,6 +166,24 @@ class Journaled(Closable):
             return ended(of, encode_tombstone(self.tombstone()), of.version)
         return self.unstored.image(of, has_trial=self._has_trial)
 
+    def diverge(self) -> None:
+        """Go on, though another home may have had the session and the store has lost what it wrote.
+
+        Called before `image`. Clients of that home are told so when they open the session (EPO-2),
+        so nothing new is told on connections of before. What this handler was not given yet,
+        that one may have handled: so clients are asked to send it again (OPN-12); but not if they
+        have closed the session, as nobody is left then to do so.
+        """
+        assert self.unstored is not None, "no store keeps this session"
+        incoming = self.incoming
+        floor = incoming.handled + self.limits.window_messages
+        self.unstored.diverge(floor)
+        self._widen_close(floor)
+        if self.inbox and self.peer_close is None:
+            self.inbox.clear()
+            incoming.received = incoming.delivered
+            self._end_stale()
+
     def healed(self, image: Image) -> None:
         """Show what an image contains: the store has it."""
         if image.tombstone:
@@ -168,6 +193,8 @@ class Journaled(Closable):
 
     def _show(self, last: int, handled: int, holder: str, closing: bytes) -> None:
         assert self.unstored is not None, "no store keeps this session"
+        if self.unstored.stale and (last > self.outgoing.shown or closing):
+            self._end_stale()
         self.unstored.stored(last, handled, holder)
         if closing:
             self.downlink.close = self.closing

@@ -38,6 +38,7 @@ from transport.protocol.frames import (
     Verdict,
     reset_without_marks,
 )
+from transport.protocol.journal import is_epoch_of
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
@@ -190,7 +191,11 @@ def resume(frame: Open, found: Found | None, *, epoch: str) -> Resumption:
         reset = session.attachments.refusal(frame, peer_closed=session.peer_close is not None)
     except ProtocolError as error:
         return Refuse(error)
-    if _has_other_numbers(frame, session, epoch):
+    if (
+        isinstance(frame.epoch, str)
+        and frame.epoch != epoch
+        and session.has_given_again(frame.epoch, frame.received)
+    ):
         reset = reset_without_marks(ResetReason.STORE_LOST)
     if reset is None:
         return Attach(session)
@@ -330,13 +335,7 @@ def _opened(
     )
 
 
-def _has_other_numbers(frame: Open, session: ServerSession, epoch: str) -> bool:
-    """Whether the client has messages whose numbers the session gave again (EPO-2)."""
-    first = session.epoch_first
-    return first != 0 and frame.received >= first and frame.epoch not in (UNSET, epoch)
-
-
 def _why_unknown(frame: Open, epoch: str) -> ResetReason:
-    if isinstance(frame.epoch, str) and frame.epoch != epoch:
+    if isinstance(frame.epoch, str) and not is_epoch_of(frame.epoch, epoch):
         return ResetReason.RESTARTED
     return ResetReason.UNKNOWN

@@ -7,8 +7,10 @@ learns the fate of its messages.
 from __future__ import annotations
 
 from msgspec import UNSET, Struct, json
+from msgspec.structs import replace
 
 from transport.protocol.frames import (
+    MAX_NUMBER,
     Close,
     Initiator,
     Open,
@@ -55,7 +57,14 @@ class Tombstone(Struct, frozen=True, gc=False):
         if frame.client != self.owner and frame.first_retained <= self.received:
             # To this client the marks would seem to cover its own messages (ATT-6).
             return reset_without_marks(ResetReason.FOREIGN)
-        return self.ending.close or self.reset_for(frame.received)
+        close = self.ending.close
+        if frame.first_retained > self.received + 1:
+            # Another home has handled more, of which its store has nothing left: so none of the
+            # messages that this client still has is known not to have been handed out.
+            if close is not None:
+                return replace(close, in_hand=MAX_NUMBER)
+            return replace(self.reset_for(frame.received), in_hand=None)
+        return close or self.reset_for(frame.received)
 
     def reset_for(self, received: int) -> Reset:
         """Return the fate of the session, for a client that received up to ``received``."""

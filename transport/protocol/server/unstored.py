@@ -27,7 +27,7 @@ from msgspec.structs import replace
 from transport.protocol.journal import Image, Step, Touch
 from transport.protocol.receive_window import ReceiveWindow
 from transport.protocol.send_buffer import SendBuffer
-from transport.protocol.server.attachments import Attachments
+from transport.protocol.server.attachments import Attachment, Attachments
 
 MAX_TRIALS = 2
 """How many homes may die at one message before no other is given it."""
@@ -55,11 +55,11 @@ class Unstored:
 
     Attributes:
         closing: how the server closes the session, encoded; empty unless it is closing.
-        epoch_first: with a store that may have gone back, the first number that may have been given
-            to another message before; else 0.
+        epoch_first, epoch_before: see `Image`.
         floor: the number up to which a former home may have handed out messages.
         is_awaited: whether the handler has asked for a message, and was not given one yet.
         is_paused: whether the handler gets nothing, as the process may have lost the session.
+        stale: connections that are older than the last `diverge`.
         trial: the trial of the next message.
     """
 
@@ -81,10 +81,12 @@ class Unstored:
         "_trials",
         "_tried",
         "closing",
+        "epoch_before",
         "epoch_first",
         "floor",
         "is_awaited",
         "is_paused",
+        "stale",
         "trial",
     )
 
@@ -102,9 +104,11 @@ class Unstored:
         outgoing.is_journaled = incoming.is_journaled = True
         self.closing = b""
         self.epoch_first = 0
+        self.epoch_before = ""
         self.floor = 0
         self.is_awaited = False
         self.is_paused = False
+        self.stale: tuple[Attachment, ...] = ()
         self.trial = Trial.NONE
         self._trials = 0
         """The trials of the message after `_tried`."""
@@ -136,7 +140,7 @@ class Unstored:
             floor: the number up to which a former home may have handed out messages.
         """
         self.closing = self._closing = image.closing
-        self.epoch_first = image.epoch_first
+        self.epoch_first, self.epoch_before = image.epoch_first, image.epoch_before
         self.floor = floor
         self.trial = Trial.DUE if trial else Trial.NONE
         self._trials, self._tried = image.trials, image.handled
@@ -255,7 +259,19 @@ class Unstored:
             closing=self._closing,
             cursors=dict(self._cursors),
             payloads=outgoing.payloads(outgoing.acked + 1, end),
+            epoch_first=self.epoch_first,
         )
+
+    def diverge(self, floor: int) -> None:
+        """Note that another home may have given other messages the numbers that are not stored.
+
+        Args:
+            floor: the number up to which it may have handed out messages.
+        """
+        first = self._outgoing.shown + 1
+        self.epoch_first = min(self.epoch_first or first, first)
+        self.floor = max(self.floor, floor)
+        self.stale = tuple(self._attachments.live)
 
     def _write(self, end: int, *, has_trial: bool) -> dict[str, int | None]:
         """Count everything up to message ``end`` as written; return the cursors that change."""

@@ -24,6 +24,7 @@ from transport.protocol.frames import (
     Skip,
     TransportKind,
 )
+from transport.protocol.journal import is_epoch_of
 from transport.protocol.server.attachments import Attachment
 from transport.protocol.server.session import ServerSession
 from transport.protocol.server.tombstone import Tombstone
@@ -56,7 +57,7 @@ def require_session(
             return session
         if session.downlink.is_silent:
             raise undecided_error()
-    if isinstance(frame.epoch, str) and frame.epoch != epoch:
+    if isinstance(frame.epoch, str) and not is_epoch_of(frame.epoch, epoch):
         raise ProtocolError(
             codes.WRONG_PROCESS,
             "this session belongs to another process, or to one that has restarted",

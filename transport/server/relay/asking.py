@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from msgspec import Raw
@@ -57,21 +58,39 @@ class Asking:
             raise unavailable() from None
 
     async def answer(
-        self, home: str, kind: str, question: Any, within: float = ANSWER_WITHIN
+        self,
+        home: str,
+        kind: str,
+        question: Any,
+        within: float = ANSWER_WITHIN,
+        *,
+        stalled: float = 0.0,
     ) -> list[EncodedFrame]:
         """Return the frames that a home answers.
+
+        Args:
+            home: the process.
+            kind, question, within, stalled: see `Calls.call`.
 
         Raises:
             NotReached: it is gone, or out of reach.
             ProtocolError: as it says; ``unavailable`` if it does not answer.
         """
         pipe = self._bus.pipe_to(home)
-        answer = decode_answered(await self.ask(pipe, kind, question, within))
+        answer = decode_answered(await self.ask(pipe, kind, question, within, stalled=stalled))
         if isinstance(answer, Refused):
             raise answer.failure.error()
         return answer.frames
 
-    async def ask(self, pipe: Pipe, kind: str, question: Any, within: float = ANSWER_WITHIN) -> Raw:
+    async def ask(
+        self,
+        pipe: Pipe,
+        kind: str,
+        question: Any,
+        within: float = ANSWER_WITHIN,
+        *,
+        stalled: float = 0.0,
+    ) -> Raw:
         """Return the answer of the home at the other end of a pipe.
 
         Raises:
@@ -79,9 +98,14 @@ class Asking:
             ProtocolError: ``unavailable``: it does not answer.
         """
         try:
-            return await self._calls.call(pipe, kind, question, within)
+            return await self._calls.call(pipe, kind, question, within, stalled=stalled)
         except NoAnswer:
             raise unavailable() from None
+
+    @property
+    def is_stalled(self) -> bool:
+        """Whether the pipes carry nothing, or have only begun to again."""
+        return asyncio.get_running_loop().time() - self._bus.stalled_at < ANSWER_WITHIN
 
     async def check_gone(self, session_id: str) -> None:
         """Return if the home of a session, which was not reached, is gone: so is the session.

@@ -170,8 +170,8 @@ class Edge:
                 link.frames(item)
             case Frames():  # the client has left; the home may not have read that yet
                 pipe.send(Lost(item.link))
-            case Ready() if link is not None:
-                link.ready()
+            case Ready(count=count) if link is not None:
+                link.ready(count)
             case End() if link is not None:
                 link.end(item)
             case _:

@@ -9,7 +9,7 @@ from msgspec import json, structs
 
 from transport import codes
 from transport.bus.interface import Pipe
-from transport.bus.items import End, Frames, Lost, Ready
+from transport.bus.items import End, Frames, Lost
 from transport.codes import Code
 from transport.errors import ProtocolError
 from transport.limits import Limits
@@ -66,10 +66,10 @@ class EdgeLink:
         self._decoder = decoder
         self._renewals = Renewals(renewer)
         self._on_end = on_end
-        self._uplink = Flow(pipe, number)
+        self._flow = Flow(pipe, number)
         self._downlink: list[EncodedFrame] = []
-        self._unconfirmed = 0
-        """Items whose frames have not been written yet."""
+        self._untaken = 0
+        """Items whose frames the writer has not taken yet."""
         self._waiter: asyncio.Future[None] | None = None
         self._token = token
         self._is_linked = True
@@ -80,9 +80,9 @@ class EdgeLink:
     def write(self) -> list[EncodedFrame]:
         """See `Link.write`. What it returned before has been written."""
         frames, self._downlink = self._downlink, []
-        while self._unconfirmed:
-            self._unconfirmed -= 1
-            self.pipe.send(Ready(self.number))
+        while self._untaken:
+            self._untaken -= 1
+            self._flow.took()
         return frames
 
     def due(self) -> asyncio.Future[None] | None:
@@ -113,8 +113,8 @@ class EdgeLink:
             if type(frame) is Renew:
                 self._renewals.receive(frame.credentials, self.fail)
                 return
-        self._uplink.add(encoded)
-        if self._uplink.waiting > self._limit:
+        self._flow.add(encoded)
+        if self._flow.waiting > self._limit:
             raise ProtocolError(
                 codes.WINDOW_EXCEEDED,
                 "more was sent than the window allows, before the server could take it",
@@ -137,7 +137,7 @@ class EdgeLink:
         """Tell the home that the connection is gone, after what came on it. Idempotent."""
         if self._is_linked:
             self._is_linked = False
-            self._uplink.flush()
+            self._flow.flush()
             self.pipe.send(Lost(self.number))
             self._on_end(self)
 
@@ -145,7 +145,9 @@ class EdgeLink:
 
     def frames(self, item: Frames) -> None:
         """Take frames to write."""
-        self._unconfirmed += 1
+        self._untaken += 1
+        if item.taken:
+            self.ready(item.taken)
         self.take(item.frames)
 
     def take(self, frames: list[EncodedFrame]) -> None:
@@ -156,9 +158,9 @@ class EdgeLink:
         self._downlink += frames
         self._wake()
 
-    def ready(self) -> None:
-        """Learn that the home has taken frames."""
-        self._uplink.ready()
+    def ready(self, count: int) -> None:
+        """Learn that the home has taken that many items."""
+        self._flow.ready(count)
 
     def end(self, item: End) -> None:
         """End the connection, as the session has decided."""

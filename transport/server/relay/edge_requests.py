@@ -28,6 +28,13 @@ from transport.stores.tokens import Credential, read_token
 MAX_PLACES = 3
 """Processes that may be tried for one request, each of which turns out not to have its session."""
 
+POST_HELD = 12.0
+"""Seconds for which a POST waits while nothing passes between the processes: a client waits for
+10 s, and then sends it again on the same attach (SND-4). An error would end its stream."""
+
+FIND_AGAIN_AFTER = 0.25
+"""Seconds until the store is asked again for a home, if it does not answer either."""
+
 
 class EdgeRequests:
     """Implements `UplinkElsewhere`.
@@ -67,15 +74,28 @@ class EdgeRequests:
         if credential is None:
             return None
         return await self._at_home(
-            credential.id, lambda home: self._send(home, credential, header, rest, scope)
+            credential.id,
+            lambda home: self._send(home, credential, header, rest, scope),
+            POST_HELD,
         )
 
     async def _at_home(
-        self, session_id: str, ask: Callable[[str], Awaitable[list[EncodedFrame]]]
+        self,
+        session_id: str,
+        ask: Callable[[str], Awaitable[list[EncodedFrame]]],
+        held: float,
     ) -> list[EncodedFrame] | None:
-        """Ask the home of a session; return None if the session is to be looked for here."""
+        """Ask the home of a session; return None if the session is to be looked for here.
+
+        Args:
+            session_id: its public id.
+            ask: asks a process.
+            held: seconds for which the home is looked for while nothing passes between the
+                processes.
+        """
+        until = asyncio.get_running_loop().time() + held
         for _ in range(MAX_PLACES):
-            home = await self._homes.find(session_id)
+            home = await self._find(session_id, until)
             if home is None:
                 return None
             try:
@@ -94,6 +114,23 @@ class EdgeRequests:
                 if error.code is not codes.UNKNOWN_SESSION or not self._homes.is_wrong(session_id):
                     raise
         raise not_attached()
+
+    async def _find(self, session_id: str, until: float) -> str | None:
+        """Return the home of a session; see `Homes.find`.
+
+        If it cannot be told, wait for `ANSWER_WITHIN`, and until then while nothing passes.
+        """
+        loop = asyncio.get_running_loop()
+        in_any_case = loop.time() + ANSWER_WITHIN
+        while True:
+            try:
+                return await self._homes.find(session_id)
+            except ProtocolError as error:
+                last = until if self._asking.is_stalled else in_any_case
+                is_over = loop.time() >= last or self._drained.done()
+                if error.code is not codes.UNAVAILABLE or is_over:
+                    raise
+            await asyncio.sleep(FIND_AGAIN_AFTER)
 
     async def _send(
         self, home: str, credential: Credential, header: Send, rest: bytes, scope: Scope
@@ -123,12 +160,24 @@ class EdgeRequests:
     ) -> list[EncodedFrame]:
         body = encode_control(header).encode() + b"\n" + rest
         within = ANSWER_WITHIN + self._limits.answer_wait
-        return await self._asking.answer(home, "send", Posted(*credential, body), within)
+        question = Posted(*credential, body)
+        return await self._asking.answer(home, "send", question, within, stalled=POST_HELD)
 
     async def poll(self, frame: Poll, credential: Credential) -> list[EncodedFrame] | None:
         """See `UplinkElsewhere.poll`."""
         await self._until_joined()
-        return await self._at_home(credential.id, lambda home: self._poll(home, frame, credential))
+        loop = asyncio.get_running_loop()
+        hold = self._limits.poll_hold
+        began = loop.time()
+        try:
+            return await self._at_home(
+                credential.id, lambda home: self._poll(home, frame, credential), hold
+            )
+        except ProtocolError as error:
+            is_held = loop.time() - began >= hold
+            if error.code is codes.UNAVAILABLE and is_held and self._asking.is_stalled:
+                return []  # the next poll is answered from the client's mark on (POL-2)
+            raise
 
     async def _poll(self, home: str, frame: Poll, credential: Credential) -> list[EncodedFrame]:
         text = encode_control(structs.replace(frame, session=credential.id))

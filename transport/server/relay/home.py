@@ -96,8 +96,8 @@ class Home:
             case Frames():  # it has ended here; the edge may not have read that yet
                 code = codes.NOT_ATTACHED
                 pipe.send(End(item.link, code.name, code.close_code))
-            case Ready() if link is not None:
-                link.ready()
+            case Ready(count=count) if link is not None:
+                link.ready(count)
             case Lost() if link is not None:
                 link.lost()
             case _:

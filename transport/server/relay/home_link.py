@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from transport import codes
 from transport.bus.interface import Pipe
-from transport.bus.items import End, Frames, Ready
+from transport.bus.items import End, Frames
 from transport.errors import ProtocolError
 from transport.server.link import SessionLink
 from transport.server.relay.flow import Flow
@@ -34,7 +34,7 @@ class HomeLink:
         self._number = number
         self._link = link
         self._on_end = on_end
-        self._downlink = Flow(pipe, number)
+        self._flow = Flow(pipe, number)
         self._taken = asyncio.Event()
         link.abort = self._abort
         self.writer = asyncio.get_running_loop().create_task(self._write())
@@ -52,7 +52,7 @@ class HomeLink:
             self._fail()
 
     async def _relay(self) -> None:
-        link, flow = self._link, self._downlink
+        link, flow = self._link, self._flow
         while True:
             # Read before `write`: the last frames may be queued while these are being written.
             ended = link.code
@@ -70,6 +70,8 @@ class HomeLink:
     def frames(self, item: Frames) -> None:
         """Take the client's frames."""
         link = self._link
+        if item.taken:
+            self.ready(item.taken)
         for encoded in item.frames:
             try:
                 link.receive(encoded)
@@ -78,15 +80,15 @@ class HomeLink:
             except Exception:  # noqa: BLE001 - likewise
                 self._fail()
                 return
-        self._pipe.send(Ready(self._number))
+        self._flow.took()
 
     def record_activity(self, now: float) -> None:
         """Learn of a frame of the client that the edge has handled (LIV-3)."""
         self._link.record_activity(now)
 
-    def ready(self) -> None:
-        """Learn that the edge has written frames."""
-        self._downlink.ready()
+    def ready(self, count: int) -> None:
+        """Learn that the edge has taken that many items."""
+        self._flow.ready(count)
         self._taken.set()
 
     def lost(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 from msgspec import Raw, msgpack
@@ -12,6 +13,7 @@ from msgspec import Raw, msgpack
 from transport.bus.calls import ANSWER_WITHIN, Calls
 from transport.bus.interface import Bus, NoAnswer, NotReached, Pipe
 from transport.bus.text import decode_text, encode_text
+from transport.errors import StoreUnavailable
 from transport.protocol.codec import Payload
 from transport.server.relay.messages import Delivery, decode_delivery
 from transport.server.statistics import HubStatistics
@@ -147,7 +149,8 @@ class Queries:
         question = decode_delivery(body)
         is_taken = self._local.deliver(question.channel, question.payload)
         if is_taken:
-            await self._local.saved(question.channel)
+            with suppress(StoreUnavailable):  # the caller waits no longer
+                await self._local.saved(question.channel)
         return is_taken
 
     async def _dismiss(self, pipe: Pipe, body: Raw) -> None:

@@ -34,6 +34,7 @@ from transport.server.topics.topics import Topics
 from transport.server.uplink import Uplink
 from transport.stores.memory import WorkerStore
 from transport.stores.names import shorten_topic
+from transport.stores.topics.line import keep_running
 from transport.telemetry.log import ERROR, INFO, log_event
 from transport.waiting import resolve
 
@@ -71,7 +72,7 @@ class Relay:
         self._limits = limits
         self._registry = registry
         self._stored = stored
-        self._calls = Calls()
+        self._calls = Calls(lambda: bus.stalled_at)
         now = registry.now
         homes: NamedHomes | StoredHomes
         if stored is None:
@@ -200,7 +201,7 @@ class Relay:
                     loop = asyncio.get_running_loop()
                     self._following = [
                         loop.create_task(self._stored.topics.run()),
-                        loop.create_task(self._stored.dismissals.run()),
+                        loop.create_task(keep_running(self._stored.dismissals.run)),
                     ]
                 await self._bus.start(self)
                 if self._topics is not None:

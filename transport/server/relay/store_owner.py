@@ -51,7 +51,7 @@ class StoreOwner:
         """See `Owner.lost`."""
         self._registry.epoch = self._store.run
         for journal in self._journals:
-            journal.prove()
+            journal.lost()
 
     def unreachable(self) -> None:
         """See `Owner.unreachable`. Perhaps only this process cannot reach the store."""

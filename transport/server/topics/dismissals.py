@@ -61,6 +61,7 @@ class Dismissals:
 
     async def run(self) -> None:
         """End sessions, until the task is cancelled."""
+        self._topics.leave(DISMISSALS, self)  # if it has run before
         while True:
             self._missed.clear()
             await self._topics.join(DISMISSALS, self)
@@ -117,6 +118,7 @@ class Dismissals:
     # `Member`
 
     id = ""
+    doubt = 0
 
     @property
     def cursor(self) -> int:
@@ -138,6 +140,9 @@ class Dismissals:
         self._refuse(subject)
         self._end_until(subject, entry.number)
         return True
+
+    def suspect(self, number: int) -> None:
+        """See `Member.suspect`. A dismissal may come twice."""
 
     def skip(self, number: int) -> None:
         """See `Member.skip`."""

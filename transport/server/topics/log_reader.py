@@ -9,6 +9,7 @@ read for them, from the lowest of their cursors, until they are current. It is r
 * a member comes whose cursor is below the newest entry.
 
 Nothing is read by time. A member for which the store does not have all entries any longer is reset.
+If the store has lost an entry that this process knows, the members of the others are told.
 
 Without I/O: `LogReaders` subscribes and reads.
 """
@@ -20,21 +21,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from transport.protocol.topic_log import Entry, Reading, Taking, judge
+from transport.server.topics.copies import Copies
+from transport.server.topics.losses import NEWS_FOR, Losses
 
 MAX_RECENT = 1000
 """Entries that are kept while a read is under way. After more, it is read once again."""
 
-MAX_WRITERS = 64
-"""Writers of which the last publication is remembered, so that a copy of it can be told."""
-
 MAX_NUMBER = 2**53 - 1
 """No entry has a higher number: scripts of a store count in floating point."""
-
-MAX_UNPROVEN = 64
-"""Gaps between two reads of which the beginning is remembered."""
-
-MAX_COPIES = 64
-"""Entries that are remembered as copies of earlier ones, for members that come later."""
 
 
 class Member(Protocol):
@@ -43,12 +37,15 @@ class Member(Protocol):
     Attributes:
         id: entries that exclude it name this; empty if none does.
         cursor: the number of the last entry that it took, or the time since when it is a member.
+        doubt: see `judge`.
     """
 
     @property
     def id(self) -> str: ...
     @property
     def cursor(self) -> int: ...
+    @property
+    def doubt(self) -> int: ...
 
     def begin(self, cursor: int) -> None:
         """Set the cursor: the member gets every entry above it."""
@@ -60,6 +57,10 @@ class Member(Protocol):
         Returns:
             False if the member has ended, or was reset because its buffer is full.
         """
+        ...
+
+    def suspect(self, number: int) -> None:
+        """Set the doubt. It is stored before, or with, what is offered next."""
         ...
 
     def skip(self, number: int) -> None:
@@ -78,13 +79,13 @@ class Follower:
     Attributes:
         member: see `Member`.
         has_taken: whether its cursor may be the number of an entry that it took.
-        doubt: see `judge`.
+        start: its cursor when it came to this process.
         joined: called once it has begun, or has left; None if it has a cursor.
     """
 
     member: Member
     has_taken: bool
-    doubt: int = 0
+    start: int = 0
     joined: Callable[[], None] | None = None
 
     def tell_joined(self) -> None:
@@ -116,6 +117,8 @@ class LogReader:
 
     Args:
         ask: called when `begin_read` has something to ask; perhaps repeatedly.
+        tell: called with the number of an entry that the store has lost: a mark is to be published
+            that tells of it; repeatedly, until one arrives.
 
     Attributes:
         newest: the number of the newest entry that this process knows; 0 for none.
@@ -130,36 +133,30 @@ class LogReader:
         "_followers",
         "_is_checked",
         "_is_subscribed",
-        "_lost",
+        "_losses",
         "_position",
         "_reading",
-        "_serials",
-        "_unproven",
+        "_tell",
         "is_live",
         "newest",
     )
 
-    def __init__(self, ask: Callable[[], None]) -> None:
+    def __init__(self, ask: Callable[[], None], tell: Callable[[int], None]) -> None:
         self.newest = 0
         self.is_live = False
         self._ask = ask
+        self._tell = tell
         self._is_subscribed = False
         self._is_checked = False
         """Whether the store was asked, since the subscription began, what its last entry is."""
         self._position = 0
         """The cursor of a member that comes now."""
-        self._unproven: list[int] = []
-        """Numbers of entries that the log may have lost: those that came next did not follow."""
-        self._lost = 0
-        """The highest number that this process knows and the store has lost, or dropped as old."""
         self._followers: dict[Member, Follower] = {}
         self._behind: dict[Follower, None] = {}
         """In the order in which they fell behind."""
         self._reading: _Read | None = None
-        self._serials: dict[str, tuple[int, int]] = {}
-        """Of each writer the highest serial, and the number under which it came first."""
-        self._copies: dict[int, int] = {}
-        """Numbers of copies, each with one from which on a member has the original."""
+        self._losses = Losses()
+        self._copies = Copies()
 
     def __len__(self) -> int:
         """Return how many members there are."""
@@ -198,10 +195,10 @@ class LogReader:
             member: it is reset at once if it has missed an entry.
             has_taken: False if the cursor is the time since when it is a member.
         """
-        if member.cursor < self._lost:
+        if member.cursor < self._losses.lost:
             member.reset()
             return
-        follower = self._followers[member] = Follower(member, has_taken)
+        follower = self._followers[member] = Follower(member, has_taken, start=member.cursor)
         if not self.is_live or member.cursor < self.newest:
             self._fall_behind(follower)
 
@@ -214,6 +211,7 @@ class LogReader:
 
     def _begin(self, follower: Follower) -> None:
         """Let a member begin with what is published from now on."""
+        follower.start = self._position
         follower.member.begin(self._position)
         follower.tell_joined()
 
@@ -230,6 +228,7 @@ class LogReader:
     def subscribed(self) -> None:
         """Learn that each entry arrives from now on; again after each `unsubscribed`."""
         self._is_subscribed = True
+        self._losses.subscribed(self.newest or self._position)
         self._want()
 
     def unsubscribed(self) -> None:
@@ -284,15 +283,16 @@ class LogReader:
         if read is None:
             return  # of a subscription that has ended
         is_whole = not reading.has_more
-        if is_whole and reading.last < read.newest:
-            self._lost = max(self._lost, read.newest)
-        self._prove(read.after, reading)
+        if is_whole:
+            self._losses.ends(reading, read.newest)
+        self._losses.prove(read.after, reading)
         behind = [each for each in read.followers if each in self._behind]
         for entry in reading.entries:
             self._take(entry)
             for follower in behind:
                 if follower in self._behind:
                     self._offer_read(follower, entry)
+            self._reset_misled(entry.known)
         if is_whole:
             self._finish(read, reading, behind)
         self._want()
@@ -300,6 +300,7 @@ class LogReader:
     def _finish(self, read: _Read, reading: Reading, behind: list[Follower]) -> None:
         """Let those that were behind go on with what has arrived during the read."""
         self._is_checked = True
+        self._tell_loss()
         self._position = max(self._position, self.newest, reading.position)
         self.newest = max(self.newest, reading.last)
         self.is_live = True
@@ -309,7 +310,7 @@ class LogReader:
         for follower in behind:
             if follower not in self._behind:
                 continue
-            if follower.member.cursor < self._lost:
+            if follower.member.cursor < self._losses.lost:
                 self._reset(follower)
             elif read.arrived is not None:
                 del self._behind[follower]
@@ -321,19 +322,12 @@ class LogReader:
         """Offer an entry of the store to a member that was behind."""
         if follower.joined is not None:
             return
-        if follower.member.cursor < max(self._lost, entry.lowest_cursor):
+        if follower.member.cursor < max(self._losses.lost, entry.lowest_cursor):
             self._reset(follower)  # what it misses is not in the store
         else:
+            if entry.number > follower.member.cursor:
+                self._losses.passed(entry, follower.member.cursor)
             self._offer(follower, entry)
-
-    def _prove(self, after: int, reading: Reading) -> None:
-        """Find out which of the entries that were known before a gap the log has lost."""
-        last = after
-        for entry in reading.entries if self._unproven else ():
-            lost = [each for each in self._unproven if entry.before < each < entry.number]
-            self._lost = max([self._lost, *lost])
-            last = entry.number
-        self._unproven = [each for each in self._unproven if not after <= each <= last]
 
     # Entries
 
@@ -341,42 +335,41 @@ class LogReader:
         """Give an entry that is new to this process to the members that are current."""
         if entry.number <= self.newest:
             return
-        if entry.before < self.newest:
-            self._lost = self.newest
-        elif entry.before > self.newest > 0:
-            self._unproven = [*self._unproven[-MAX_UNPROVEN:], self.newest]
-        self._compare(entry)
+        self._losses.entered(entry, self.newest)
+        self._copies.note(entry)
         behind = self._behind
         for follower in list(self._followers.values()):
             if follower not in behind:
                 self._offer(follower, entry)
         self.newest = entry.number
         self._position = max(self._position, entry.number)
+        self._reset_misled(entry.known)
+        self._tell_loss()
 
-    def _compare(self, entry: Entry) -> None:
-        """Remember the publication. Note whether it is a copy of an earlier entry."""
-        highest, number = self._serials.pop(entry.writer, (0, 0))
-        if entry.serial <= highest:
-            self._copies[entry.number] = number
-            if len(self._copies) > MAX_COPIES:
-                del self._copies[next(iter(self._copies))]
-        else:
-            highest, number = entry.serial, entry.number
-        self._serials[entry.writer] = highest, number
-        if len(self._serials) > MAX_WRITERS:
-            del self._serials[next(iter(self._serials))]
+    def _reset_misled(self, known: int) -> None:
+        """Reset the members that went on without an entry that was lost; it is known only now."""
+        if missed := self._losses.missed(known):
+            for follower in list(self._followers.values()):
+                has_begun = follower.joined is None
+                if has_begun and follower.start < known and follower.member.cursor >= missed:
+                    self._reset(follower)
+
+    def _tell_loss(self) -> None:
+        if self._losses.untold:
+            self._tell(self._losses.untold)
 
     def _offer(self, follower: Follower, entry: Entry) -> None:
         """Give an entry to a member, or note what it is to it."""
         member = follower.member
-        if entry.before < member.cursor < entry.number and follower.has_taken:
-            follower.doubt = member.cursor
-        taking = judge(entry, member.cursor, follower.doubt)
+        is_recent = 0 < entry.number - member.cursor <= NEWS_FOR
+        if entry.before < member.cursor and is_recent and follower.has_taken:
+            member.suspect(member.cursor)
+        taking = judge(entry, member.cursor, member.doubt)
         if taking is Taking.HAS:
             return
         if taking is Taking.BEHIND:
             self._fall_behind(follower)
-        elif (entry.exclude and entry.exclude == member.id) or self._is_copy(entry, member.cursor):
+        elif self._is_skipped(entry, member):
             member.skip(entry.number)
         elif taking is Taking.DOUBTFUL:
             self._reset(follower)
@@ -385,9 +378,10 @@ class LogReader:
         else:
             self.leave(member)
 
-    def _is_copy(self, entry: Entry, cursor: int) -> bool:
-        original = self._copies.get(entry.number)
-        return original is not None and cursor >= original
+    def _is_skipped(self, entry: Entry, member: Member) -> bool:
+        """Return whether a member does not get an entry that is its next one."""
+        is_excluded = entry.exclude != "" and entry.exclude == member.id
+        return entry.is_mark or is_excluded or self._copies.has(entry, member.cursor)
 
 
 def _nothing() -> None:

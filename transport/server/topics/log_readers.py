@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 
 from transport.errors import StoreUnavailable
 from transport.server.topics.log_reader import LogReader, Member
 from transport.server.topics.questions import DismissalLook, ReadDismissals, ReadTopics, SendEcho
 from transport.server.topics.reads import Question, Reads
+from transport.server.topics.refusals import Refusals
 from transport.stores.topics.line import ANSWER_WITHIN, Pause
 from transport.stores.topics.wire import Arrived, Broken, Echo, Subscribed, TopicStore
 from transport.waiting import Waiters, resolve
@@ -38,9 +39,12 @@ class LogReaders:
 
     Args:
         store: makes the connections.
+        tell: called with a topic, and the number of an entry of it that the store has lost; see
+            `LogReader`.
     """
 
-    def __init__(self, store: TopicStore) -> None:
+    def __init__(self, store: TopicStore, tell: Callable[[str, int], None]) -> None:
+        self._tell = tell
         self._subscription = store.subscribe_wire()
         self._readers: dict[str, LogReader] = {}
         self._is_connected = False
@@ -115,7 +119,9 @@ class LogReaders:
     def _reader(self, topic: str) -> LogReader:
         reader = self._readers.get(topic)
         if reader is None:
-            reader = self._readers[topic] = LogReader(lambda: self._ask(topic))
+            reader = self._readers[topic] = LogReader(
+                lambda: self._ask(topic), lambda number: self._tell(topic, number)
+            )
             if topic in self._to_unsubscribe:
                 del self._to_unsubscribe[topic]
                 if topic in self._subscribed:
@@ -142,7 +148,7 @@ class LogReaders:
         """Subscribe and read, until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._reads.run())
-            pause = Pause()
+            pause, refusals = Pause(), Refusals()
             try:
                 while True:
                     try:
@@ -150,9 +156,11 @@ class LogReaders:
                             await self._subscription.connect()
                         async with asyncio.TaskGroup() as subscribed:
                             self._connected()
-                            subscribed.create_task(self._receive(pause))
+                            subscribed.create_task(self._receive(pause, refusals))
                             subscribed.create_task(self._change_subscriptions())
-                    except* (TimeoutError, Broken):
+                    except* (TimeoutError, Broken) as group:
+                        for error in group.exceptions:
+                            refusals.failed(error)
                         self._disconnected()
                         await pause.wait()
             finally:
@@ -164,7 +172,7 @@ class LogReaders:
         self._to_unsubscribe.clear()
         self._changed.set()
 
-    async def _receive(self, pause: Pause) -> None:
+    async def _receive(self, pause: Pause, refusals: Refusals) -> None:
         """Take what arrives, until the connection breaks."""
         loop = asyncio.get_running_loop()
         for count in itertools.count(1):
@@ -173,6 +181,7 @@ class LogReaders:
             if count % MAX_NOTICES == 0:
                 await asyncio.sleep(0)  # what has arrived already is returned without a pause
             pause.reset()
+            refusals.worked()
             match notice:
                 case Arrived(topic, entry):
                     if (reader := self._readers.get(topic)) is not None:

@@ -7,13 +7,15 @@ membership: the handler need not add its channel to a group again.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from transport.errors import StoreUnavailable
 from transport.protocol.codec import size_of
 from transport.protocol.journal import Image
 from transport.protocol.topic_log import Entry
-from transport.protocol.topic_names import EVERYONE, GROUP
+from transport.protocol.topic_names import DOUBT, EVERYONE, GROUP
 from transport.server.channel import Channel
 from transport.server.driver import SessionDriver
 from transport.server.group import Group
@@ -23,16 +25,25 @@ from transport.server.topics.stored_topics import StoredTopics
 from transport.stores.names import shorten_topic
 from transport.telemetry.log import ERROR, log_event
 
+JOINED_WITHIN = 15.0
+"""Seconds for which an application waits until a channel is a member: as for a publication."""
+
+
+def _doubt_of(topic: str) -> str:
+    """Return under which name the doubt of a member is stored, beside its cursor."""
+    return shorten_topic(DOUBT + topic)
+
 
 class _Membership:
     """Implements `Member` for a session in one topic."""
 
-    __slots__ = ("_driver", "_topic", "cursor")
+    __slots__ = ("_driver", "_topic", "cursor", "doubt")
 
-    def __init__(self, driver: SessionDriver, topic: str, cursor: int) -> None:
+    def __init__(self, driver: SessionDriver, topic: str, cursor: int, doubt: int = 0) -> None:
         self._driver = driver
         self._topic = topic
         self.cursor = cursor
+        self.doubt = doubt
 
     @property
     def id(self) -> str:
@@ -58,6 +69,16 @@ class _Membership:
                 )
         self._move(entry.number)
         return True
+
+    def suspect(self, number: int) -> None:
+        self.doubt = number
+        self._driver.session.set_cursor(_doubt_of(self._topic), number)
+
+    def forget(self) -> None:
+        """Store nothing of the topic any more: the session has left it."""
+        self._driver.session.set_cursor(self._topic, None)
+        if self.doubt:
+            self._driver.session.set_cursor(_doubt_of(self._topic), None)
 
     def skip(self, number: int) -> None:
         self.cursor = number
@@ -99,8 +120,13 @@ class Memberships:
         """
         members = self._members[runner.session.id] = {}
         channel = runner.channel
-        for topic, cursor in {EVERYONE: image.born, **image.cursors}.items():
-            members[topic] = member = _Membership(runner.driver, topic, cursor)
+        cursors = {EVERYONE: image.born, **image.cursors}
+        doubts = {_doubt_of(topic) for topic in cursors}
+        for topic, cursor in cursors.items():
+            if topic in doubts:
+                continue
+            doubt = cursors.get(_doubt_of(topic), 0)
+            members[topic] = member = _Membership(runner.driver, topic, cursor, doubt)
             if topic.startswith(GROUP):
                 self._group(topic.removeprefix(GROUP))._restore(channel)
             self._topics.resume(topic, member, has_taken=topic in image.cursors)
@@ -125,7 +151,14 @@ class Memberships:
         return self._join(topic, member, channel._driver)
 
     async def _join(self, topic: str, member: _Membership, driver: SessionDriver) -> None:
-        await self._topics.join(topic, member)
+        try:
+            async with asyncio.timeout(JOINED_WITHIN):
+                await self._topics.join(topic, member)
+        except TimeoutError:
+            raise StoreUnavailable(
+                f"the store has not answered within {JOINED_WITHIN:g} s, so the channel is not a "
+                "member of the group yet; it becomes one once the store answers"
+            ) from None
         if driver.journal is not None:
             await driver.journal.saved()
 
@@ -135,6 +168,6 @@ class Memberships:
         member = self._members.get(channel.id, {}).pop(topic, None)
         if member is not None:
             self._topics.leave(topic, member)
-            channel._driver.session.set_cursor(topic, None)
+            member.forget()
             if channel._driver.journal is not None:
                 channel._driver.journal.changed()

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
+from transport.server.topics.refusals import Refusals
 from transport.stores.topics.line import ANSWER_WITHIN, Pause
 from transport.stores.topics.wire import Broken, ReadWire
 
@@ -45,7 +46,7 @@ class Reads:
 
     async def run(self) -> None:
         """Ask, until the task is cancelled."""
-        pause = Pause()
+        pause, refusals = Pause(), Refusals()
         is_connected = False
         try:
             while True:
@@ -62,12 +63,14 @@ class Reads:
                             await self._wire.connect()
                             is_connected = True
                         await question.ask(self._wire)
-                except (TimeoutError, Broken):
+                except (TimeoutError, Broken) as error:
+                    refusals.failed(error)
                     self._wire.drop()
                     is_connected = False
                     question.failed()
                     await pause.wait()
                 else:
                     pause.reset()
+                    refusals.worked()
         finally:
             self._wire.drop()

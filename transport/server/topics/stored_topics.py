@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 
+from transport.errors import StoreUnavailable
 from transport.protocol.codec import Payload
+from transport.protocol.topic_log import MARK
 from transport.server.topics.log_reader import Member
 from transport.server.topics.log_readers import LogReaders
+from transport.stores.topics.line import keep_running
 from transport.stores.topics.wire import TopicStore
 from transport.stores.topics.writer import TopicWriter
 
@@ -21,13 +25,15 @@ class StoredTopics:
 
     def __init__(self, store: TopicStore) -> None:
         self._writer = TopicWriter(store.publish_wire())
-        self._readers = LogReaders(store)
+        self._readers = LogReaders(store, self._tell)
+        self._telling: dict[str, asyncio.Task[None]] = {}
+        """The marks that are on their way, by their topics."""
 
     async def run(self) -> None:
         """Publish and read, until the task is cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._writer.run())
-            tasks.create_task(self._readers.run())
+            tasks.create_task(keep_running(self._writer.run))
+            tasks.create_task(keep_running(self._readers.run))
 
     async def publish(
         self, topic: str, payload: Payload, *, exclude: str = "", dismisses: str | None = None
@@ -55,6 +61,17 @@ class StoredTopics:
             dismisses=dismisses,
         )
         await self._readers.reached(topic, number)
+
+    def _tell(self, topic: str, number: int) -> None:
+        """Let the members in other processes learn that the store has lost an entry."""
+        if topic not in self._telling:
+            telling = asyncio.get_running_loop().create_task(self._publish_mark(topic, number))
+            self._telling[topic] = telling
+            telling.add_done_callback(lambda _: self._telling.pop(topic))
+
+    async def _publish_mark(self, topic: str, number: int) -> None:
+        with suppress(StoreUnavailable):  # the next read of the topic has it told again
+            await self._writer.publish(topic, MARK, known=number)
 
     async def join(self, topic: str, member: Member) -> None:
         """Add a member that gets everything that is published after this returns.

@@ -62,7 +62,7 @@ class Caller:
             *("EVALSHA", self._scripts.claim.sha, 3),
             *(keys.record(session_id), keys.log(session_id), keys.born),
             *(claim.home, claim.fence, claim.by, claim.run, claim.ttl, self._grace),
-            *(lives.record, lives.log),
+            *(lives.record, lives.log, claim.epoch),
         )
 
 

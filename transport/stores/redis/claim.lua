@@ -3,7 +3,7 @@
 -- KEYS: the record, the log, the birth of the data.
 -- ARGV: the home and the fence that the process has read, its own name, the run of the store,
 --   the ms without a frame after which a session has expired, those that a grace lasts,
---   the lives of a record and of a log in ms.
+--   the lives of a record and of a log in ms, the epoch that it will tell clients.
 -- Returns the fields of the record and the messages of the log, or why the claim is refused.
 --
 -- While the data are younger than a grace, or another run's, homes that live write again what was
@@ -29,13 +29,18 @@ if home ~= ARGV[1] or tonumber(fence) ~= tonumber(ARGV[2]) then return 'moved' e
 if in_grace() then return 'grace' end
 if now - tonumber(seen) > tonumber(ARGV[5]) then return 'expired' end
 
+-- An epoch, behind it perhaps the first number that clients of other epochs may have of another
+-- message, and one epoch whose clients do not.
+local before, first = string.match(epoch, '^(%S+) ?(%d*)')
+local told = ARGV[9]
 if run ~= RUN then -- the store may have gone back: numbers above the last may have been given
-  local first = tonumber(last) + 1
-  local before = tonumber(string.match(epoch, ' (%d+)$'))
-  if before then first = math.min(first, before) end
-  redis.call('HSET', record, 'r', RUN, 'e', RUN .. ' ' .. text(first))
+  told = told .. ' ' .. text(math.min(tonumber(last) + 1, tonumber(first) or math.huge))
+elseif first ~= '' then
+  told = told .. ' ' .. first .. ' ' .. before
 end
-redis.call('HSET', record, 'p', ARGV[3], 'f', text(tonumber(fence) + 1))
+redis.call('HSET', record, 'p', ARGV[3], 'f', text(tonumber(fence) + 1), 'r', RUN, 'e', told)
 redis.call('PEXPIRE', record, ARGV[7])
 redis.call('PEXPIRE', log, ARGV[8])
-return {redis.call('HGETALL', record), redis.call('LRANGE', log, 0, -1)}
+local messages = redis.pcall('LRANGE', log, 0, -1)
+if messages.err then messages = {} end -- it is of another type: the session is torn
+return {redis.call('HGETALL', record), messages}

@@ -35,7 +35,7 @@ while length > 1 and (length > tonumber(ARGV[6]) or size > tonumber(ARGV[7])) do
   size = size - #redis.call('LPOP', log)
   length = length - 1
 end
-if not found[3] and redis.call('HLEN', topic) >= MAX_WRITERS + MARKS then
+if not found[3] and (redis.call('HLEN', topic) - MARKS) % MAX_WRITERS == 0 then
   local fields = redis.call('HGETALL', topic)
   for i = 1, #fields, 2 do
     local time = string.sub(fields[i], 1, 2) == 'w:' and string.match(fields[i + 1], ' (%d+)$')

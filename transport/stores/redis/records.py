@@ -36,7 +36,7 @@ def encode_fields(image: Image) -> list[Value]:
         *("p", image.home, "f", image.fence, "v", image.version),
         *("u", _encode_name(image.subject), "k", image.token, "n", _encode_name(image.hub)),
         *("b", image.born, "t", image.seen, "r", image.run),
-        *("e", _encode_epoch(image.epoch, image.epoch_first)),
+        *("e", _encode_epoch(image)),
         *("h", image.handled, "a", image.acked, "l", image.last),
         *("c", image.confirmed, "o", image.holder),
         *("s", image.partial, "y", image.trials, "z", image.closing),
@@ -65,9 +65,9 @@ def cursor_field(topic: str) -> bytes:
     return (CURSOR + shorten_topic(topic)).encode("utf-8", "surrogatepass")
 
 
-def encode_payload(payload: Payload) -> bytes:
-    """Return a message as an element of the log."""
-    return payload.encode() if isinstance(payload, str) else _BYTES + payload
+def encode_payloads(payloads: Iterable[Payload]) -> list[bytes]:
+    """Return messages as elements of the log."""
+    return [each.encode() if isinstance(each, str) else _BYTES + each for each in payloads]
 
 
 def shorten_run(run_id: str) -> str:
@@ -112,7 +112,7 @@ def decode_image(
         pairs = iter(fields)
         values = dict(zip(pairs, pairs, strict=True))
     try:
-        epoch, first = _decode_epoch(values[b"e"])
+        epoch, first, before = _decode_epoch(values[b"e"])
         return Image(
             home=values[b"p"].decode(),
             fence=int(values[b"f"]),
@@ -125,6 +125,7 @@ def decode_image(
             run=values[b"r"].decode(),
             epoch=epoch,
             epoch_first=first,
+            epoch_before=before,
             wraps=b"w" in values,
             handled=int(values.get(b"h", 0)),
             acked=int(values.get(b"a", 0)),
@@ -155,13 +156,14 @@ def _decode_name(name: bytes) -> str:
     return name.decode("utf-8", "surrogatepass")
 
 
-def _encode_epoch(epoch: str, first: int) -> str:
-    return f"{epoch} {first}" if first else epoch
+def _encode_epoch(image: Image) -> str:
+    parts = (image.epoch, image.epoch_first or "", image.epoch_before)
+    return " ".join(str(part) for part in parts if part)
 
 
-def _decode_epoch(value: bytes) -> tuple[str, int]:
-    epoch, _, first = value.decode().partition(" ")
-    return epoch, int(first or 0)
+def _decode_epoch(value: bytes) -> tuple[str, int, str]:
+    epoch, first, before = (*value.decode().split(" "), "", "")[:3]
+    return epoch, int(first or 0), before
 
 
 def _decode_cursors(values: Mapping[bytes, bytes]) -> Iterator[tuple[str, int]]:

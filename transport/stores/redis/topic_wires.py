@@ -14,9 +14,10 @@ from redis.exceptions import ResponseError
 from transport.limits import Limits
 from transport.protocol.topic_log import Reading, decode_entry
 from transport.stores.journaled import Failed
+from transport.stores.redis import faults
 from transport.stores.redis.commands import pack
 from transport.stores.redis.connections import BROKEN, Connections, abort, send
-from transport.stores.redis.faults import Refused, Unreached, explain_error
+from transport.stores.redis.faults import explain_error
 from transport.stores.redis.keys import Keys
 from transport.stores.redis.scripts import Script, Scripts
 from transport.stores.redis.topic_commands import (
@@ -32,6 +33,7 @@ from transport.stores.topics.wire import (
     Broken,
     Echo,
     Notice,
+    Refused,
     Subscribed,
 )
 
@@ -48,9 +50,10 @@ class _Wire:
         connection = self._connection = self._connections.make()
         try:
             await self._connections.connect(connection)
-        except (Refused, Unreached) as error:
+        except (faults.Refused, faults.Unreached) as error:
             self.drop()
-            raise Broken(str(error)) from None
+            kind = Refused if isinstance(error, faults.Refused) else Broken
+            raise kind(str(error)) from None
 
     def drop(self) -> None:
         if self._connection is not None:
@@ -248,7 +251,7 @@ def _failure(reply: Any) -> Failed | None:
 
 
 def _accepted(reply: Any) -> Any:
-    """Return a reply that is no error. Raises `Broken` if it is one."""
+    """Return a reply that is no error. Raises `Refused` if it is one."""
     if isinstance(reply, ResponseError):
-        raise Broken(explain_error(reply))
+        raise Refused(explain_error(reply))
     return reply

@@ -13,7 +13,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import NoScriptError, ReadOnlyError, ResponseError
 
 from transport.limits import Limits
-from transport.protocol.journal import Claim, ClaimRefusal, Image, Write
+from transport.protocol.journal import Claim, ClaimRefusal, Image, Write, epoch_of
 from transport.stores.journaled import TOUCH, Failed, Grace, Located, Outcome
 from transport.stores.names import shorten
 from transport.stores.redis.calls import Caller, read_claimed, read_located, read_opened
@@ -221,8 +221,9 @@ class RedisWire:
                 image = replace(image, run=self._run, epoch=self._run)
                 command = caller.open(opening, session_id, image)
                 return _Asked((command,), lambda reply: read_opened(reply, image))
-            case Take(session_id=session_id, home=home, fence=fence):
-                claim = Claim(home, fence, self._name, self._run, self._ttl)
+            case Take(session_id=session_id, home=home, fence=fence, name=name):
+                epoch = epoch_of(self._run, name)
+                claim = Claim(home, fence, self._name, self._run, epoch, self._ttl)
                 return _Asked((caller.claim(session_id, claim),), self._claimed)
             case _:
                 raise AssertionError(question)

@@ -20,7 +20,7 @@ from transport.stores.redis.records import (
     Value,
     cursor_field,
     encode_fields,
-    encode_payload,
+    encode_payloads,
     encode_tombstone,
 )
 from transport.stores.redis.scripts import Scripts
@@ -114,11 +114,11 @@ class Writer:
         record, log = self._keys.record(session_id), self._keys.log(session_id)
         by = (write.home, write.fence, write.version)
         match change:
-            case Heal(image):
+            case Heal(image, idle):
                 life = lives.tombstone if image.tombstone else lives.record
                 fields = encode_fields(image)
-                messages = map(encode_payload, image.payloads)
-                arguments = (*by, life, lives.log, len(fields) // 2, *fields, *messages)
+                messages = encode_payloads(image.payloads)
+                arguments = (*by, life, lives.log, len(fields) // 2, idle, *fields, *messages)
                 return pack("EVALSHA", scripts.heal.sha, 2, record, log, *arguments)
             case End(tombstone):
                 arguments = (*by, lives.tombstone, *encode_tombstone(tombstone))
@@ -207,9 +207,7 @@ def _pack_step(write: Write, step: Step) -> tuple[int, bytes]:
     else:
         rest, fields = _pack_rest(step)
         parts = [head.encode(), rest]
-    for payload in payloads:
-        data = encode_payload(payload)
-        parts.append(b"$%d\r\n%b\r\n" % (len(data), data))
+    parts += [b"$%d\r\n%b\r\n" % (len(data), data) for data in encode_payloads(payloads)]
     parts += fields
     return arguments + len(fields), b"".join(parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal, TypeVar
@@ -39,6 +40,9 @@ from transport.stores.remote.wire import (
 )
 
 T = TypeVar("T")
+
+NAME_BYTES = 4
+"""Random bytes in the name of a claim, which only has to differ from those of the same session."""
 
 
 class RemoteStore:
@@ -184,7 +188,8 @@ class RemoteStore:
         self, session_id: str, home: str, fence: int
     ) -> Image | ClaimRefusal | Literal[Grace.GRACE]:
         """See `JournaledStore.claim`."""
-        answer = await self._ask(Take(session_id, home, fence))
+        name = os.urandom(NAME_BYTES).hex()
+        answer = await self._ask(Take(session_id, home, fence, name))
         if isinstance(answer, Image):
             self._takeovers += 1
         return answer

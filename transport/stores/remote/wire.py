@@ -179,11 +179,16 @@ class Begin(Question[Made | Found | Ended]):
 
 @dataclass(frozen=True, slots=True)
 class Take(Question[Image | ClaimRefusal | Literal[Grace.GRACE]]):
-    """See `JournaledStore.claim`. The run is that of this connection."""
+    """See `JournaledStore.claim`. The run is that of this connection.
+
+    Attributes:
+        name: a name that no other claim of the session has; see `epoch_of`.
+    """
 
     session_id: str
     home: str
     fence: int
+    name: str
 
 
 class Wire(Protocol):

@@ -22,6 +22,10 @@ class Broken(Exception):
     """
 
 
+class Refused(Broken):
+    """The server answers, and refuses what it is asked; the text has its error."""
+
+
 class Append(Struct, frozen=True):
     """A publication, and where it goes.
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from transport.errors import StoreUnavailable
 from transport.protocol.codec import Payload, size_of
-from transport.protocol.topic_log import Publication, Unentered
+from transport.protocol.topic_log import MARK, Publication, Unentered
 from transport.stores.journaled import Failed
 from transport.stores.topics.line import ANSWER_WITHIN, Pause
 from transport.stores.topics.wire import Append, Appended, Broken, PublishWire
@@ -137,6 +137,7 @@ class TopicWriter:
     async def run(self) -> None:
         """Send what is published, until the task is cancelled; then fail what has no answer."""
         pause = Pause()
+        reason = "a defect of this package, see the log for topics_failed"
         try:
             while True:
                 while self._queue and self._queue[0].done.done():
@@ -153,11 +154,14 @@ class TopicWriter:
                     await pause.wait()
                 else:
                     pause.reset()
+        except asyncio.CancelledError:
+            reason = "the process stops"
+            raise
         finally:
-            self._disconnect("the process stops")
+            self._disconnect(reason)
             while self._queue:
                 one = self._queue.popleft()
-                self._fail(one.done, "the process stops; perhaps some members got the message")
+                self._fail(one.done, f"{reason}; perhaps some members got the message")
                 self._forget(one)
 
     async def _send_batch(self) -> None:
@@ -194,7 +198,7 @@ class TopicWriter:
                 return
             topic, publication = one.append.topic, one.append.publication
             known = publication.known
-            if not one.since:
+            if not one.since and publication.payload != MARK:
                 known = max(known, self._known.get(topic, 0))
             publication = replace(
                 publication, known=known, since=one.since, follows=last.get(topic, 0)

@@ -230,6 +230,6 @@ async def test_home_refuses_a_renewal_of_a_pipe(make_cluster: MakeCluster) -> No
             head = Send(credential.id, second.opened["client"], second.opened["attach"])
             with pytest.raises(ProtocolError, match="process that has the connection"):
                 await relay.requests._post(link.pipe.peer, credential, head, line)
-            link._uplink.add(line.decode())
+            link._flow.add(line.decode())
             ended = await second.ended()
             assert (ended.code, ended.error["code"]) == (4400, "bad_frame")

@@ -57,9 +57,39 @@ def test_flow_sends_no_more_than_is_taken() -> None:
     for number in range(10):
         flow.add(f"frame {number}")
     assert frames(pipe) == [["frame 0"], ["frame 1"]]
-    flow.ready()
+    flow.ready(1)
     assert frames(pipe)[2:] == [[f"frame {number}" for number in range(2, 10)]]
     assert flow.waiting == 0
+
+
+def test_flow_tells_what_was_taken_with_its_frames() -> None:
+    pipe = Recorder()
+    flow = Flow(pipe, 7)
+    flow.took()
+    assert pipe.sent == []  # the other side may send another item
+    flow.add("answer")
+    flow.took()
+    flow.add("answer")
+    flow.took()
+    flow.took()
+    assert pipe.sent == [
+        Frames(7, ["answer"], taken=1),
+        Frames(7, ["answer"], taken=1),
+        Ready(7, MAX_UNDER_WAY),
+    ]
+
+
+@pytest.mark.parametrize("item", [Frames(7, [], taken=2), Ready(7, 2)])
+def test_edge_sends_more_once_its_home_took_some(item: Frames | Ready) -> None:
+    link, pipe, _ = make_link()
+    for number in range(1, 5):
+        link.receive(f"[{number},0,{number}]")
+    assert frames(pipe) == [["[1,0,1]"], ["[2,0,2]"]]
+    if isinstance(item, Frames):
+        link.frames(item)
+    else:
+        link.ready(item.count)
+    assert frames(pipe)[2:] == [["[3,0,3]", "[4,0,4]"]]
 
 
 def test_flow_fills_items_up_to_their_size() -> None:
@@ -68,7 +98,7 @@ def test_flow_fills_items_up_to_their_size() -> None:
     large, small = "x" * (3 * MAX_ITEM), "y" * (MAX_ITEM // 2)
     flow.add(small, small, small, large, b"z", small)
     for _ in range(4):
-        flow.ready()
+        flow.ready(1)
     assert frames(pipe) == [[small, small], [small], [large], [b"z", small]]
 
 
@@ -79,9 +109,9 @@ def test_edge_takes_no_more_than_its_client_reads() -> None:
         link.frames(Frames(7, [f"frame {number}"]))
     assert pipe.sent == []
     assert link.write() == ["frame 0", "frame 1"]
-    assert pipe.sent == [Ready(7)] * MAX_UNDER_WAY
+    assert pipe.sent == [Ready(7, MAX_UNDER_WAY)]
     assert link.write() == []
-    assert pipe.sent == [Ready(7)] * MAX_UNDER_WAY
+    assert pipe.sent == [Ready(7, MAX_UNDER_WAY)]
 
 
 def test_flood_at_an_edge_ends_its_link() -> None:

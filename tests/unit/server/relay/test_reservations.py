@@ -43,6 +43,10 @@ class Alone(Bus):
     def is_alive(self, name: str) -> bool | None:
         return name == self.name
 
+    @property
+    def stalled_at(self) -> float:
+        raise NotImplementedError
+
     async def look(self) -> None:
         raise NotImplementedError
 

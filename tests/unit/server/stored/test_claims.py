@@ -9,7 +9,7 @@ import pytest
 from tests.unit.server.stored.conftest import Processes, each_transport, processes, until
 from tests.unit.server.stored.test_deaths import tell
 from transport import Channel
-from transport.protocol.journal import Claim
+from transport.protocol.journal import Claim, epoch_of
 from transport.testing import Page, drive
 
 
@@ -19,7 +19,8 @@ def give(each: Processes, session_id: str, index: int) -> None:
     image = store.image(session_id)
     assert image is not None
     [mine] = each.cluster[index].stores
-    claimed = Claim(image.home, image.fence, mine.name, store.run, 60_000)
+    epoch = epoch_of(store.run, "given")
+    claimed = Claim(image.home, image.fence, mine.name, store.run, epoch, 60_000)
     after = store.data.claim(session_id, claimed, store.now)
     assert store.image(session_id) == after
 

@@ -9,7 +9,11 @@ import pytest
 
 from tests.unit.server.stored.conftest import each_transport, processes, until
 from transport import Channel, Group, Limits, SessionReset
+from transport.protocol.topic_log import Publication
+from transport.protocol.topic_names import GROUP
 from transport.publisher import Publisher
+from transport.stores.names import shorten_topic
+from transport.stores.topics.wire import Append
 from transport.testing import Page, drive
 from transport.testing.topic_model import TopicModel
 
@@ -200,3 +204,35 @@ async def test_publisher_reaches_a_group_of_any_name(name: str) -> None:
         await publisher.group(name).send("by the publisher")
         await each.hub(0).group(name).send("by a hub")
         assert await receive(page, 2) == ["by the publisher", "by a hub"]
+
+
+@pytest.mark.parametrize("name", ["room", "r" * 60])
+async def test_copy_of_a_lost_message_is_not_doubled_after_a_kill(name: str) -> None:
+    """Its writer sends it again to a store that went back, when another process has the session."""
+
+    async def handle(channel: Channel) -> None:
+        if not channel.resumed:
+            await channel.state.hub.group(name).add(channel)
+            await channel.send("here")
+        await channel.wait_closed()
+
+    def publish(*, since: int) -> None:
+        one = Publication(writer="w", serial=1, payload='"lost"', since=since)
+        topics.append(Append(shorten_topic(GROUP + name), one))
+
+    async with processes(handle) as each, drive(each.cluster) as page:
+        topics = each.store.topics
+        assert await page.receive(within=30) == "here"
+        kept, before = topics.snapshot(), topics.now()
+        publish(since=0)
+        assert await page.receive(within=30) == "lost"
+        topics.go_back(kept)
+        home = each.home
+        await each.hub(1 - home).group(name).send("new")
+        assert await page.receive(within=30) == "new"
+        await asyncio.sleep(1)
+        each.cluster.kill(home)
+        await until(lambda: each.has_home)
+        publish(since=before)
+        with pytest.raises(SessionReset):
+            await page.receive(within=60)

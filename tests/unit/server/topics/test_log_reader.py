@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from transport.protocol.topic_log import Entry, Keep, Publication, TopicLog, publish, read
-from transport.server.topics import log_reader
+from transport.protocol.topic_log import (
+    MARK,
+    Entry,
+    Keep,
+    Publication,
+    TopicLog,
+    publish,
+    read,
+)
+from transport.server.topics import copies, log_reader, losses
 from transport.server.topics.log_reader import MAX_NUMBER, LogReader
+from transport.server.topics.losses import NEWS_FOR
 
 
 class Bench:
@@ -14,7 +23,8 @@ class Bench:
 
     def __init__(self, keep: int = 1000) -> None:
         self.asked = 0
-        self.reader = LogReader(self._ask)
+        self.told: list[int] = []
+        self.reader = LogReader(self._ask, self.told.append)
         self.log: TopicLog | None = None
         self.time = 100
         self.keep = keep
@@ -83,6 +93,7 @@ class Taker:
         self.id = "taker"
         self.at = cursor
         self.got: list[object] = []
+        self.doubt = 0
         self.resets = 0
         self.is_full = False
 
@@ -104,6 +115,9 @@ class Taker:
 
     def skip(self, number: int) -> None:
         self.at = number
+
+    def suspect(self, number: int) -> None:
+        self.doubt = number
 
     def reset(self) -> None:
         self.resets += 1
@@ -326,6 +340,59 @@ def test_member_is_reset_for_what_a_writer_knows_to_be_lost() -> None:
     assert (member.resets, member.got) == (1, ["a"])
 
 
+def test_loss_is_told_until_a_mark_of_it_arrives() -> None:
+    bench = Bench()
+    current = bench.member()
+    bench.subscribe()
+    bench.publish("a")
+    kept = bench.log
+    lost = bench.publish("b")
+    bench.log = kept
+    bench.publish("c", writer="v", known=bench.time - 1000)
+    bench.publish("d", writer="v", known=bench.time)
+    assert bench.told == [lost, lost]
+    bench.publish(MARK, known=lost)
+    bench.publish("e", writer="v")
+    assert bench.told == [lost, lost]
+    assert (current.resets, current.got) == (0, ["a", "b", "c", "d", "e"])
+
+
+@pytest.mark.parametrize(("age", "told"), [(NEWS_FOR, 1), (NEWS_FOR + 1, 0)])
+def test_loss_is_told_while_it_may_be_news(age: int, told: int) -> None:
+    bench = Bench()
+    bench.member()
+    bench.subscribe()
+    lost = bench.publish("a")
+    bench.log = None
+    bench.time = lost + age - 10
+    bench.publish("b", writer="v")
+    assert bench.told == [lost] * told
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_members_that_went_on_without_a_lost_entry_are_reset(arrives: bool) -> None:
+    """Another process knows of it, and tells later."""
+    bench = Bench()
+    went_on = bench.member()
+    bench.subscribe()
+    bench.publish("a")
+    kept = bench.log
+    lost = bench.publish("b", arrives=False)
+    bench.reader.unsubscribed()
+    bench.log = kept
+    had_it = bench.member(lost)
+    bench.publish("c", writer="v", arrives=False)
+    bench.subscribe()
+    later = bench.member()
+    bench.publish(MARK, known=lost, arrives=arrives)
+    bench.publish("d", writer="v")
+    if not arrives:
+        bench.read()
+    assert (went_on.resets, went_on.got) == (1, ["a", "c"])
+    assert (had_it.resets, had_it.got) == (0, ["c", "d"])
+    assert (later.resets, later.got) == (0, ["d"])
+
+
 def test_copy_of_a_lost_entry_is_not_taken_again() -> None:
     """The writer got no answer, and sends it again to a store that went back."""
     bench = Bench()
@@ -355,6 +422,26 @@ def test_copy_that_another_process_has_seen_resets() -> None:
     bench.publish("b", serial=2, since=since)
     assert (moved.resets, moved.got) == (1, ["x"])
     assert (born.resets, born.got) == (0, ["x", "b"])
+
+
+def test_member_brings_its_doubt_to_another_process() -> None:
+    """It has taken what the store lost, and what came after that."""
+    bench, other = Bench(), Bench()
+    member = bench.member()
+    bench.subscribe()
+    bench.publish("a")
+    kept = bench.log
+    since = bench.time
+    lost = bench.publish("b")
+    bench.log = kept
+    bench.publish("c", writer="v")
+    assert (member.doubt, member.got) == (lost, ["a", "b", "c"])
+    other.log, other.time = bench.log, bench.time
+    other.subscribe()
+    other.reader.resume(member, has_taken=True)
+    other.publish("d", writer="v", serial=2)
+    other.publish("b", serial=2, since=since)
+    assert (member.resets, member.got) == (1, ["a", "b", "c", "d"])
 
 
 def test_excluded_member_moves_on_without_the_message() -> None:
@@ -412,8 +499,9 @@ def test_what_is_remembered_is_bounded() -> None:
         bench.publish("b", arrives=False)
         bench.publish("c")
     reader = bench.reader
-    assert len(reader._serials) <= log_reader.MAX_WRITERS
-    assert len(reader._copies) <= log_reader.MAX_COPIES
-    assert len(reader._unproven) <= log_reader.MAX_UNPROVEN + 1
+    assert len(reader._copies._serials) <= copies.MAX_WRITERS
+    assert len(reader._copies._copies) <= copies.MAX_COPIES
+    assert len(reader._losses._seams) <= losses.MAX_SEAMS
+    assert len(reader._losses._unproven) <= losses.MAX_UNPROVEN + 1
     bench.read()
-    assert reader._unproven == []
+    assert reader._losses._unproven == []

@@ -15,7 +15,7 @@ from tests.unit.server.topics.test_log_reader import Taker
 from transport.errors import StoreUnavailable
 from transport.server.topics.log_readers import ECHO_INTERVAL, REACHED_WITHIN
 from transport.server.topics.stored_topics import StoredTopics
-from transport.testing.topic_model import TopicModel
+from transport.testing.topic_model import ModelSubscribeWire, TopicModel
 
 __all__ = ("anyio_backend",)
 
@@ -236,3 +236,38 @@ async def test_topic_that_cannot_be_read_resets_its_members(
         assert (behind.resets, member.resets) == (1, 0)
         with pytest.raises(StoreUnavailable, match="WRONGTYPE"):
             await other.publish("g/a", "2")
+
+
+@pytest.mark.parametrize("loss", ["goes back", "is emptied"])
+@pytest.mark.parametrize("publishes", [True, False])
+async def test_loss_that_one_process_knows_of_is_told_to_all(loss: str, publishes: bool) -> None:
+    """Also if a process publishes first that does not know of it."""
+    store = TopicModel()
+    members = [Taker(None) for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        processes = [await stack.enter_async_context(running(store)) for _ in range(3)]
+        for process, member in zip(processes, members, strict=True):
+            await process.join("g/a", member)
+        async with running(store) as first:
+            await first.publish("g/a", "kept")
+        await asyncio.sleep(1)
+        kept = store.snapshot()
+        for process in processes[1:]:
+            subscription = process._readers._subscription
+            assert isinstance(subscription, ModelSubscribeWire)
+            subscription.connection.is_silent = True
+        async with running(store) as second:
+            await second.publish("g/a", "lost")
+        await asyncio.sleep(0.1)
+        if loss == "goes back":
+            store.go_back(kept)
+        else:
+            store.flush()
+        if publishes:
+            await processes[2].publish("g/a", "new")
+        await asyncio.sleep(20)
+        async with running(store) as third:
+            await third.publish("g/a", "last")
+        await asyncio.sleep(20)
+    assert [member.resets for member in members] == [0, 1, 1]
+    assert [each for each in members[0].got if each != "new"] == ["kept", "lost", "last"]

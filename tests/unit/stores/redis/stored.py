@@ -18,6 +18,7 @@ from transport.stores.redis.scripts import Scripts
 from transport.stores.redis.writes import Writer, read_outcomes
 
 HOME, OTHER = "aaaaaaaaaaaa", "bbbbbbbbbbbb"
+CLAIMED = "the-epoch-of-a-claim"
 RUN, OTHER_RUN = shorten_run("4a" * 20), shorten_run("5b" * 20)
 
 IMAGE = Image(
@@ -91,7 +92,7 @@ class Stored:
         ttl: int = 120_000,
     ) -> Image | ClaimRefusal | Grace:
         """Claim a session for another process."""
-        packed = self.caller.claim(session_id, Claim(home, fence, OTHER, run, ttl))
+        packed = self.caller.claim(session_id, Claim(home, fence, OTHER, run, CLAIMED, ttl))
         return read_claimed(self._send(packed))
 
     def located(self, session_id: str) -> Image | None:

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from tests.unit.stores.redis.stored import (
+    CLAIMED,
     HOME,
     IMAGE,
     OTHER,
@@ -14,7 +15,7 @@ from tests.unit.stores.redis.stored import (
     Stored,
     step,
 )
-from transport.protocol.journal import ClaimRefusal, End, Image, Release, Touch
+from transport.protocol.journal import ClaimRefusal, End, Heal, Image, Release, Touch
 from transport.stores.journaled import GRACE, Ended, Found, Made
 from transport.stores.redis.records import encode_birth
 
@@ -70,7 +71,7 @@ async def test_claim_returns_the_whole_session(stored: Stored) -> None:
     before = stored.located("one")
     assert before is not None
     claimed = stored.claim("one")
-    assert claimed == replace(before, home=OTHER, fence=2, payloads=payloads[1:])
+    assert claimed == replace(before, home=OTHER, fence=2, epoch=CLAIMED, payloads=payloads[1:])
     assert claimed.cursors == {"news": 5}
     assert not claimed.is_torn
 
@@ -100,7 +101,17 @@ async def test_claim_after_the_store_went_back_has_an_epoch(stored: Stored) -> N
     stored.redis.call("SET", stored.keys.born, encode_birth(OTHER_RUN, 1))
     claimed = stored.claim("one", run=OTHER_RUN)
     assert isinstance(claimed, Image)
-    assert (claimed.run, claimed.epoch, claimed.epoch_first) == (OTHER_RUN, OTHER_RUN, 3)
+    assert (claimed.run, claimed.epoch, claimed.epoch_first) == (OTHER_RUN, CLAIMED, 3)
+
+
+async def test_claim_of_diverged_session_names_epoch_before(stored: Stored) -> None:
+    """EPO-2: its clients know what its home has given."""
+    stored.open("one")
+    stored.change("one", 1, Heal(replace(IMAGE, version=1, epoch_first=2), idle=0))
+    claimed = stored.claim("one")
+    assert isinstance(claimed, Image)
+    epochs = (claimed.epoch, claimed.epoch_first, claimed.epoch_before)
+    assert epochs == (CLAIMED, 2, RUN)
 
 
 def _age(stored: Stored, milliseconds: int) -> None:

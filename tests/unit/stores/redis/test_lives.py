@@ -37,8 +37,8 @@ async def test_every_key_but_two_has_a_life(stored: Stored) -> None:
     for name in ("stepped", "ended", "claimed"):
         stored.change(name, 1, step(payloads=("1",)))
     stored.change("ended", 2, End(TOMBSTONE))
-    stored.change("healed", 1, Heal(replace(IMAGE, version=1, last=1, payloads=("1",))))
-    stored.change("buried", 1, Heal(replace(IMAGE, version=1, tombstone=TOMBSTONE)))
+    stored.change("healed", 1, Heal(replace(IMAGE, version=1, last=1, payloads=("1",)), idle=0))
+    stored.change("buried", 1, Heal(replace(IMAGE, version=1, tombstone=TOMBSTONE), idle=0))
     assert isinstance(stored.claim("claimed"), Image)
 
     for name in ("open", "stepped", "healed", "claimed"):
@@ -97,7 +97,7 @@ async def test_idle_session_takes_at_most_400_bytes(stored: Stored) -> None:
     stored.change(name, 1, step(payloads=("1",), touch=Touch(0, IMAGE.run)))
     marks = {"handled": 1_000_000, "acked": 1_000_000, "last": 1_000_000, "confirmed": 70_000}
     image = replace(IMAGE, version=2_000_000, **marks)
-    stored.change(name, 2_000_000, Heal(image))
+    stored.change(name, 2_000_000, Heal(image, idle=0))
     stored.change(name, 2_000_001, step(first=1_000_001, handled=1_000_000, acked=1_000_000))
     assert stored.redis.call("EXISTS", stored.keys.log(name)) == 0
     assert _memory(stored, stored.keys.record(name)) <= 400

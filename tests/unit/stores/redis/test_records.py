@@ -13,7 +13,7 @@ from transport.stores.redis.records import (
     decode_image,
     encode_birth,
     encode_fields,
-    encode_payload,
+    encode_payloads,
 )
 
 LARGEST = 2**53 - 1
@@ -37,6 +37,7 @@ FULL = replace(
     subject="s" * 44,
     hub="h" * 44,
     epoch_first=LARGEST,
+    epoch_before="b" * 16,
     wraps=True,
     handled=LARGEST,
     acked=LARGEST - 4,
@@ -57,7 +58,7 @@ def _bytes(value: Value) -> bytes:
 
 
 def _stored(image: Image) -> tuple[list[bytes], list[bytes]]:
-    return [*map(_bytes, encode_fields(image))], [*map(encode_payload, image.payloads)]
+    return [*map(_bytes, encode_fields(image))], encode_payloads(image.payloads)
 
 
 @pytest.mark.parametrize("image", [IMAGE, FULL, replace(IMAGE, home="", subject="\ud800")])

@@ -58,7 +58,7 @@ async def test_step_above_all_bounds_has_its_own_command(stored: Stored) -> None
     assert stored.log("large") == [payload.encode() for payload in payloads]
     assert 0 < stored.lasts(stored.keys.log("large")) <= stored.lives.log
     healed = replace(IMAGE, version=2, last=9000, payloads=payloads)
-    assert stored.change("large", 2, Heal(healed)) is None
+    assert stored.change("large", 2, Heal(healed, idle=0)) is None
     assert stored.log("large") == [payload.encode() for payload in payloads]
 
 
@@ -70,10 +70,11 @@ async def test_session_of_many_topics_is_stored(stored: Stored) -> None:
     found = stored.located("one")
     assert found is not None
     assert found.cursors == cursors
-    assert stored.change("one", 2, Heal(replace(found, version=2))) is None
-    assert stored.located("one") == replace(found, version=2)
+    assert stored.change("one", 2, Heal(replace(found, version=2), idle=0)) is None
+    healed = stored.located("one")
+    assert healed == replace(found, version=2, seen=healed.seen if healed else 0)
     assert stored.change("one", 3, step(cursors=dict.fromkeys(cursors))) is None
-    assert stored.located("one") == replace(found, version=3, cursors={})
+    assert stored.located("one") == replace(healed, version=3, cursors={})
 
 
 async def test_rarer_writes_follow_the_steps(stored: Stored) -> None:
@@ -83,7 +84,7 @@ async def test_rarer_writes_follow_the_steps(stored: Stored) -> None:
         "ended": Write(HOME, 1, 1, End(b"tombstone")),
         "released": Write(HOME, 1, 1, Release()),
         "stepped": _write(),
-        "healed": Write(HOME, 1, 1, Heal(replace(IMAGE, version=1))),
+        "healed": Write(HOME, 1, 1, Heal(replace(IMAGE, version=1), idle=0)),
         "unknown": _write(),
     }
     commands = stored.writer.pack(writes.items())
@@ -98,7 +99,7 @@ async def test_log_that_expired_is_found_and_healed(stored: Stored) -> None:
     stored.redis.call("PEXPIRE", stored.keys.log("one"), 0)
     assert stored.change("one", 2, step(first=3, payloads=("3",))) is Refusal.BEHIND
     healed = replace(IMAGE, version=3, last=3, payloads=("1", "2", "3"))
-    assert stored.change("one", 3, Heal(healed)) is None
+    assert stored.change("one", 3, Heal(healed, idle=0)) is None
     assert stored.change("one", 4, step(first=4, payloads=("4",), acked=1)) is None
     assert stored.log("one") == [b"2", b"3", b"4"]
 
@@ -172,7 +173,7 @@ async def test_error_of_the_server_changes_no_session(
         "pushed": _write(payloads=("1",), acked=1),
         "trimmed": _write(version=2, first=2, acked=1),
         "ended": Write(HOME, 1, 1, End(b"tombstone")),
-        "healed": Write(HOME, 1, 1, Heal(replace(IMAGE, version=1, handled=5))),
+        "healed": Write(HOME, 1, 1, Heal(replace(IMAGE, version=1, handled=5), idle=0)),
         "released": Write(HOME, 1, 1, Release()),
     }
     for name in writes:
