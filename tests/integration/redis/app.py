@@ -9,6 +9,7 @@ events that are not for debugging, each in a line of its own. A process that fin
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -25,6 +26,9 @@ from tests.support.browsers.member_page import PAGE
 from tests.support.quick_redis import redis_store
 from transport import Channel, Hub, Limits
 from transport.stores.remote.times import Times
+
+GATE = Path(os.environ["GATE"])
+"""A handler that is to part waits until it exists."""
 
 _record = os.open(
     f"{os.environ['RECORD_TO']}/{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -64,6 +68,8 @@ async def serve(channel: Channel) -> None:
             case {"die": _}:
                 os._exit(9)
             case {"part": text}:
+                while not GATE.exists():  # noqa: ASYNC110, ASYNC240 - another process makes it
+                    await asyncio.sleep(0.01)
                 await channel.send(text)
                 return
             case _:

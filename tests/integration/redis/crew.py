@@ -42,6 +42,7 @@ class Crew:
 
     Attributes:
         expected: the events, beside those that every test causes, that tests say they cause.
+        gate: see `app.GATE`.
     """
 
     def __init__(self, server: Server, url: str, redis: RedisServer, folder: Path) -> None:
@@ -49,6 +50,7 @@ class Crew:
         self.url = url
         self.redis = redis
         self.expected: set[str] = set()
+        self.gate = folder / "gate"
         self._records = folder / "records"
         self._later = folder / "later"
 
@@ -161,14 +163,15 @@ def environment(folder: Path, redis: RedisServer, factor: float) -> Iterator[Non
     """Set the variables of the application while the block runs, in which its servers start.
 
     Args:
-        folder: has the directory ``records`` of what the handlers are given, and ``later`` if
-            servers that start are those of a later release.
+        folder: has the directory ``records`` of what the handlers are given, ``later`` if servers
+            that start are those of a later release, and ``gate`` if handlers may part.
         redis: the Redis.
         factor: of the times of the store, such as the length of a lease.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REDIS_URL", redis.url)
         patch.setenv("RECORD_TO", str(folder / "records"))
+        patch.setenv("GATE", str(folder / "gate"))
         patch.setenv("LATER", str(folder / "later"))
         patch.setenv("TIMES_FACTOR", str(factor))
         yield
