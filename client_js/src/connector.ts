@@ -302,7 +302,7 @@ export class Connector implements DialerHost {
     connection.isMute = reason === "mute";
     const worked = wasActive && connection.deadline === Infinity && !connection.isMute;
     const drained = reason === "drain";
-    const isForgiven = /^(superseded|reset|unauthorized)$/.test(reason);
+    const isForgiven = /^(superseded|reset|unauthorized|not_attached)$/.test(reason);
     connection.isBlameless = drained || reason === TOO_MANY_TABS;
     if (reason === TOO_MANY_TABS) this._usable = checkTransports([...this._usable, "longpoll"]);
     const description = describeFailure(transport, reason, connection.reachedAfter, now - startedAt);
@@ -311,7 +311,7 @@ export class Connector implements DialerHost {
     // A connection that is always cut at the same age counts as stable.
     const steady = worked && (now >= openedAt + STEADY_AFTER || this._lifetimes.cutAt(transport) < Infinity);
     if (steady) this._outage.restart(now);
-    // What the server asked for is no failure (DRN-1), nor is the end of another session.
+    // What the server asked for is no failure (DRN-1), nor the end of another session, nor a move to another process.
     const failed = !steady && !drained && !retryIn && !isForgiven;
     // Refused credentials do not end the connection that works (ATT-8), but there is no point in asking again soon.
     const isRefused = failed || reason === "unauthorized";

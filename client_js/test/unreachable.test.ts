@@ -135,6 +135,20 @@ describe("unreachable", () => {
     assert.equal(reports.length, 2);
   });
 
+  test("does not fire if the session has only moved to another process", async () => {
+    const world = new World();
+    const { channel, reports } = watched(world, { transports: ["sse"] });
+    await world.openStream();
+    void channel.send(1).catch(() => {});
+    await world.settle();
+    const error = { type: "error", code: "not_attached", message: "" };
+    (await world.request("send")).respond(409, [error], "application/json");
+    await world.pass(2);
+    assert.deepEqual([reports, channel.state], [[], "recovering"]);
+    await world.openStream();
+    assert.equal(channel.state, "open");
+  });
+
   test("does not fire once the channel is suspended, closed or open", async () => {
     for (const end of ["suspend", "closed", "open"] as const) {
       const world = new World();

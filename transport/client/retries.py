@@ -17,7 +17,14 @@ MAX_RETRY_IN = 300.0
 ``Retry-After`` must not keep a client away for a day."""
 
 NOT_OF_TRANSPORT = frozenset(
-    code.name for code in (codes.SUPERSEDED, codes.RESET, codes.UNAUTHORIZED, codes.UNKNOWN_SESSION)
+    code.name
+    for code in (
+        codes.SUPERSEDED,
+        codes.RESET,
+        codes.UNAUTHORIZED,
+        codes.UNKNOWN_SESSION,
+        codes.NOT_ATTACHED,
+    )
 )
 """Ends of a connection that say nothing against its transport."""
 

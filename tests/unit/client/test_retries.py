@@ -74,13 +74,15 @@ def test_first_unknown_session_reopens_at_once() -> None:
     assert waits == [0, 0.5]
 
 
-def test_unknown_session_is_no_outage() -> None:
-    """The server has answered; over polls, a close usually ends so."""
+@pytest.mark.parametrize("code", ["unknown_session", "not_attached"])
+def test_end_that_the_next_open_repairs_is_no_outage(code: str) -> None:
+    """The server has answered; a close over polls usually ends so, or a move to another process."""
     plan = plan_of(POLL)
     connection = attempt(plan, 0)
     connection.mark_open(0)
     plan.record_working(POLL, 0)
-    assert plan.wait_after(connection, "unknown_session", 0, 1, 1.0, drained=False) == 0
+    wait = plan.wait_after(connection, code, 0, 1, 1.0, drained=False)
+    assert wait == (0 if code == "unknown_session" else 0.5)
     assert not plan.has_become_unreachable
 
 
