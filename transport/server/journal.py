@@ -41,8 +41,9 @@ then it would have forgotten the tombstone, too."""
 SAVED_WITHIN = 15.0
 """Seconds for which an application waits until something is stored: as for a publication."""
 
-GRACE_POLL = 0.25
-"""Seconds between two looks whether the grace is over."""
+GRACE_LOOK = 2.0
+"""Seconds after which a session looks whether a grace has ended early. All sessions of a process
+may wait for that."""
 
 
 class _State(Enum):
@@ -387,8 +388,8 @@ class Journal:
         if begins:
             with suppress(StoreUnavailable):
                 await self._store.begin_grace()
-        while self._store.in_grace:  # noqa: ASYNC110 - no event announces it
-            await asyncio.sleep(GRACE_POLL)
+        while (seconds := self._store.grace_left) > 0.0:  # noqa: ASYNC110 - no event announces it
+            await asyncio.sleep(min(seconds, GRACE_LOOK))
         self.is_busy = False
         self.changed()
 

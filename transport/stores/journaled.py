@@ -281,6 +281,11 @@ class JournaledStore(Protocol):
         """Whether the store has lost data just now, as far as this process knows; cheap."""
         ...
 
+    @property
+    def grace_left(self) -> float:
+        """For how many seconds it is in a grace, unless another begins; 0 if it is not."""
+        ...
+
     async def begin_grace(self) -> None:
         """Begin a grace, because a session is gone though its home was never fenced.
 

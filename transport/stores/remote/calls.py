@@ -10,11 +10,15 @@ from typing import Any, TypeVar, cast
 from transport.errors import StoreUnavailable
 from transport.stores.journaled import Failed
 from transport.stores.remote.line import Line
-from transport.stores.remote.wire import Question, Unanswered, Unwilling
+from transport.stores.remote.wire import Question, Renew, Take, Unanswered, Unwilling
 from transport.telemetry.log import ERROR, log_event
 
 MAX_QUESTIONS = 64
-"""Questions that are under way together."""
+"""Questions that are under way together, of which at most ..."""
+
+MAX_CLAIMS = 4
+"""... so many are claims: each is answered with all messages of a session, and what does not arrive
+in time has to be asked again."""
 
 _DEFECT = "a defect of this package"
 
@@ -36,13 +40,16 @@ class Calls:
         self._wake = asyncio.Event()
 
     async def ask(self, question: Question[T]) -> T:
-        """Return the answer to a question.
+        """Return the answer to a question. The lease is renewed before all that wait.
 
         Raises:
             StoreUnavailable: it did not come in time, or is an error.
         """
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._waiting.append((question, future))
+        if isinstance(question, Renew):
+            self._waiting.appendleft((question, future))
+        else:
+            self._waiting.append((question, future))
         self._wake.set()
         try:
             async with asyncio.timeout(self._line.times.answer):
@@ -88,8 +95,10 @@ class Calls:
     def _take(self) -> list[tuple[Question[Any], asyncio.Future[Any]]]:
         """Take the next questions of tasks that still wait."""
         batch: list[tuple[Question[Any], asyncio.Future[Any]]] = []
-        while self._waiting and len(batch) < MAX_QUESTIONS:
+        claims = 0
+        while self._waiting and len(batch) < MAX_QUESTIONS and claims < MAX_CLAIMS:
             question, future = self._waiting.popleft()
             if not future.done():
                 batch.append((question, future))
+                claims += isinstance(question, Take)
         return batch

@@ -67,9 +67,9 @@ class Server:
         self._grace_until = clock() + self._times.grace
 
     @property
-    def in_grace(self) -> bool:
-        """See `JournaledStore.in_grace`."""
-        return self._clock() < self._grace_until
+    def grace_left(self) -> float:
+        """See `JournaledStore.grace_left`."""
+        return max(0.0, self._grace_until - self._clock())
 
     async def greeted(self, line: Line, wire: Wire, greeting: Greeting) -> None:
         """Learn which server a new connection has met, before anything else is asked over it."""

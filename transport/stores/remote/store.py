@@ -111,7 +111,12 @@ class RemoteStore:
     @property
     def in_grace(self) -> bool:
         """See `JournaledStore.in_grace`."""
-        return self._server.in_grace
+        return self.grace_left > 0.0
+
+    @property
+    def grace_left(self) -> float:
+        """See `JournaledStore.grace_left`."""
+        return self._server.grace_left
 
     @property
     def statistics(self) -> StoreStatistics:

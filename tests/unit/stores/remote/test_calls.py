@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -16,6 +18,8 @@ from transport.errors import StoreUnavailable
 from transport.protocol.journal import ClaimRefusal, End, Image, Refusal, Release
 from transport.stores.journaled import GRACE, Ended, Found
 from transport.stores.names import shorten
+from transport.stores.remote.wire import Question, Take
+from transport.testing import store_model
 from transport.testing.store_model import StoreModel
 
 
@@ -185,3 +189,37 @@ async def test_call_to_a_silent_server_fails_in_3_s() -> None:
             await process.store.locate("one")
         assert asyncio.get_running_loop().time() == began
         model.resume()
+
+
+async def test_many_claims_over_a_slow_network_keep_the_lease(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A claim is answered with all messages of a session, and renewals use the same connection."""
+    ask = store_model._Wire.ask
+
+    async def ask_slowly(wire: Any, questions: Sequence[Question[Any]]) -> Sequence[Any]:
+        await asyncio.sleep(0.2 * sum(isinstance(each, Take) for each in questions))
+        return await ask(wire, questions)
+
+    model = StoreModel()
+    async with running(model) as one, running(model) as two:
+        ids = [f"s{number}" for number in range(60)]
+        for each in ids:
+            await one.open(each)
+        await asyncio.sleep(GRACE_IS_OVER)
+        monkeypatch.setattr(store_model._Wire, "ask", ask_slowly)
+
+        async def claim(session_id: str) -> None:
+            while True:
+                try:
+                    located = await two.store.locate(session_id)
+                    assert located is not None
+                    home, fence = located.home, located.fence
+                    if isinstance(await two.store.claim(session_id, home, fence), Image):
+                        return
+                except StoreUnavailable:
+                    await asyncio.sleep(1)
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*map(claim, ids))
+        assert two.told == []
