@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 
 from tests.integration.redis.conftest import COUNT, COUNT_OF_EACH, FACTOR, IS_FULL
 from tests.integration.redis.crew import Crew
 from tests.integration.redis.load import load
 from tests.support.clients.members import Member, members
+from tests.support.faults.tcp_proxy import FaultProxy
 from transport.stores.redis.keys import Keys
 
 
@@ -32,6 +34,21 @@ async def test_flushall_resets_no_session_of_a_living_home(workers: Crew) -> Non
             assert member.resets == []
         talk.tell("flushed", workers)
         assert workers.count("took_over", since) == 0
+
+
+async def test_deleted_session_of_a_living_home_goes_on(workers: Crew) -> None:
+    """Its home has not noticed that its key is gone when a page reaches another process."""
+    async with (
+        FaultProxy(urlsplit(workers.url).port or 0) as proxy,
+        members(f"http://127.0.0.1:{proxy.port}/", 8, ["websocket"]) as crowd,
+    ):
+        async with workers.redis.client() as client:
+            for member in crowd:
+                assert await client.delete(Keys().record(member.channel.id))
+        proxy.cut("rst")
+        for member in crowd:
+            await member.echo()
+            assert member.resets == []
 
 
 async def test_subscribers_that_are_cut_lose_no_session(workers: Crew) -> None:

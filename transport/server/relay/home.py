@@ -157,7 +157,14 @@ class Home:
     async def _denies(self, credential: Credential | None) -> bool:
         """Whether nothing is known here of a session that any process may go on with."""
         registry = self._registry
-        return registry.journals is not None and await registry.find_record(credential) is None
+        if registry.journals is None:
+            return False
+        record = await registry.find_record(credential)
+        if record is None:
+            return True
+        # A session that was given up leaves its record for a moment.
+        found = registry.known(record)
+        return found.session is None and found.tombstone is None
 
     def _link(
         self, pipe: Pipe, number: int, link: SessionLink, transport: TransportKind
