@@ -143,8 +143,8 @@ TESTED = [
         "_denies",
         name="denial-told-as-reset",
         rule="a client is reset as the answer of the store to its home was lost",
-        old="return registry.journals is not None and",
-        new="return False and",
+        old="return True",
+        new="return False",
         test=partial(test_claims.test_claim_whose_answer_is_lost_is_made_again, "sse", 2),
     ),
     TestedMutant(

@@ -14,11 +14,11 @@ from transport.stores.remote.wire import Question, Renew, Take, Unanswered, Unwi
 from transport.telemetry.log import ERROR, log_event
 
 MAX_QUESTIONS = 64
-"""Questions that are under way together, of which at most ..."""
+"""Questions that are under way together."""
 
 MAX_CLAIMS = 4
-"""... so many are claims: each is answered with all messages of a session, and what does not arrive
-in time has to be asked again."""
+"""Claims among them: each is answered with all messages of a session, and what does not arrive in
+time has to be asked again."""
 
 _DEFECT = "a defect of this package"
 
