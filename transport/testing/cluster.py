@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import itertools
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from transport.bus.shared import Joined, SharedStore
 from transport.bus.workers import Workers
 from transport.limits import Limits
+from transport.stores.remote.times import Times
 from transport.testing.asgi import DEADLINE
 from transport.testing.memory_bus import MemoryBus, MemoryNetwork
 from transport.testing.store_model import ModelStore, StoreModel
@@ -21,6 +23,9 @@ from transport.testing.suspension import Part, SuspendableLoop
 from transport.testing.topic_model import TopicModel
 
 MakeApp = Callable[[Any], ASGIApp]
+
+LAPSES_AFTER = Times().lease + 1.0
+"""Seconds after which a process that is stopped is gone for the others, if they share a store."""
 
 
 class _MemoryWorkers(Workers):
@@ -86,6 +91,7 @@ class Process:
         self._requests: dict[asyncio.Future[None], None] = {}
         """Of the clients that wait for the end of a request. Resolved when the process is gone."""
         self._lifespan: _Lifespan | None = None
+        self._lapsing: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
         state = "gone" if not self.is_alive else "stopped" if self.is_stopped else "alive"
@@ -153,6 +159,7 @@ class Process:
     def kill(self) -> None:
         """See `Cluster.kill`."""
         self.is_alive = self.is_accepting = False
+        self._end_lapse()
         for bus in self._buses:
             bus.vanish()
         for store in self.stores:
@@ -173,11 +180,26 @@ class Process:
         """See `Cluster.stop`."""
         if self.is_alive:
             self._loop.suspend(self._part)
+            if self.stores and self._lapsing is None:
+                context = contextvars.Context()
+                self._lapsing = self._loop.call_later(LAPSES_AFTER, self._lapse, context=context)
+
+    def _lapse(self) -> None:
+        for bus in self._buses:
+            bus.network.lapse(bus.name)
 
     def go_on(self) -> None:
         """See `Cluster.go_on`."""
         if self.is_alive:
+            self._end_lapse()
             self._loop.go_on(self._part)
+
+    def _end_lapse(self) -> None:
+        if self._lapsing is not None:
+            self._lapsing.cancel()
+            self._lapsing = None
+        for bus in self._buses:
+            bus.network.end_lapse(bus.name)
 
     def cut(self, other: Process) -> None:
         """See `Cluster.cut`."""

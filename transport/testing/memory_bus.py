@@ -40,6 +40,7 @@ class MemoryNetwork:
         tag: begins the name of each process that the bus has named.
         named: the other names of processes, of all times.
         stalled_at: see `Bus.stalled_at`.
+        lapsed: names of processes that live, and count as gone, see `lapse`.
     """
 
     def __init__(self, delay: Callable[[], float] = lambda: 0.0) -> None:
@@ -49,10 +50,23 @@ class MemoryNetwork:
         self.secret = secrets.token_bytes(32)
         self.tag = secrets.token_hex(TAG_LENGTH // 2)
         self.named: set[str] = set()
+        self.lapsed: set[str] = set()
         self._is_stalled = False
         self._stalled_at = -math.inf
         self._held: list[tuple[Callable[[], object], contextvars.Context]] = []
         """What was to arrive meanwhile, in order."""
+
+    def lapse(self, name: str) -> None:
+        """Let a process count as gone, as over Redis one whose lease has ended, until
+        `end_lapse`."""
+        self.lapsed.add(name)
+        for bus in self.buses.values():
+            if bus.name != name:
+                bus.call_soon(bus.cut, name)
+
+    def end_lapse(self, name: str) -> None:
+        """Let a process join the others again: it learns that its pipes have ended."""
+        self.lapsed.discard(name)
 
     @property
     def is_stalled(self) -> bool:
@@ -346,7 +360,7 @@ class MemoryBus:
             return
         if known is not None and known.is_open:
             return
-        other = self.network.buses.get(name)
+        other = None if name in self.network.lapsed else self.network.buses.get(name)
         if other is None:
             # One whose own pipe to us has not ended is not gone yet.
             if known is not None and not self.receives_from(name):
