@@ -60,10 +60,15 @@ class Crew:
         found = [int(match[1]) for line in self.server.log if (match := _joined(line))]
         return [pid for pid in found if _lives(pid)]
 
-    async def until_ready(self, count: int | None = None) -> None:
-        """Wait until that number of workers serve; by default, until the dead are replaced."""
+    async def until_ready(self, count: int | None = None, without: Collection[int] = ()) -> None:
+        """Wait until that number of workers serve; by default, until the dead are replaced.
+
+        Args:
+            count: of the workers.
+            without: those that do not count, as they were told to stop.
+        """
         wanted = self.server.host.processes if count is None else count
-        await self._until(lambda: len(self.pids) >= wanted)
+        await self._until(lambda: len(set(self.pids) - set(without)) >= wanted)
 
     async def until_replaced(self, old: Collection[int]) -> None:
         """Wait until none of these workers lives, and as many others serve."""
