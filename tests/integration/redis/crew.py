@@ -179,4 +179,7 @@ def environment(folder: Path, redis: RedisServer, factor: float) -> Iterator[Non
         patch.setenv("GATE", str(folder / "gate"))
         patch.setenv("LATER", str(folder / "later"))
         patch.setenv("TIMES_FACTOR", str(factor))
+        # Workers that are replaced are not compiled again, as in deployments.
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+        patch.setenv("PYTHONPYCACHEPREFIX", str(folder / "compiled"))
         yield
