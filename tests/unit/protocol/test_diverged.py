@@ -123,6 +123,16 @@ def test_connection_ends_before_it_is_told_of_an_end(
     assert code_of(page) is codes.RESTART
 
 
+def test_lost_connection_is_not_ended_by_a_divergence(
+    session: ServerSession, page: Attachment
+) -> None:
+    heal(session)
+    session.attachments.detach(page)
+    session.send('"six"')
+    store(session)
+    assert code_of(page) is codes.NOT_ATTACHED
+
+
 def test_messages_before_a_close_are_kept(session: ServerSession, page: Attachment) -> None:
     """Nobody is left to send them again."""
     receive(session, page, "4", "5")

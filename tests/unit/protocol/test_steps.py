@@ -155,6 +155,17 @@ def test_offered_message_does_not_wait_for_handler(
     assert store(session, force=True).partial == 1
 
 
+def test_offered_message_counts_for_no_later_one(session: ServerSession, page: Attachment) -> None:
+    receive(session, page, "1", "2")
+    session.receive_nowait()
+    session.send('"own"')
+    session.send('"of a group"')
+    session.offered()
+    session.receive_nowait()
+    session.send('"own again"')
+    assert store(session, force=True).partial == 1
+
+
 def test_touch_is_a_step_of_its_own(session: ServerSession, page: Attachment) -> None:
     touch = Touch(idle=20, run="run-1")
     step = session.step(touch=touch)

@@ -6,6 +6,7 @@ import pytest
 
 from transport.protocol.codec import Payload
 from transport.protocol.topic_log import (
+    MARK,
     MAX_WRITERS,
     WRITER_LIFE,
     Entry,
@@ -53,6 +54,14 @@ def test_number_of_entry_is_time_of_store() -> None:
     log, entry = publish(None, publication(1, "hello"), KEEP, NOW)
     assert entry == Entry(0, NOW, 0, "w", 1, 0, "", "hello")
     assert log.last == NOW
+
+
+def test_entry_without_message_is_a_mark() -> None:
+    log, message = publish(None, publication(1), KEEP, NOW)
+    _, mark = publish(log, publication(2, MARK), KEEP, NOW)
+    assert isinstance(message, Entry)
+    assert isinstance(mark, Entry)
+    assert (message.is_mark, mark.is_mark) == (False, True)
 
 
 def test_number_is_above_the_last_if_the_clock_is_not() -> None:
