@@ -1,4 +1,4 @@
-"""A store and a bus that do not answer for seconds: connections stay where they are."""
+"""A store and a bus that do not answer for seconds: no connection is cut."""
 
 from __future__ import annotations
 
