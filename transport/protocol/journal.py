@@ -22,6 +22,9 @@ from msgspec.structs import replace
 
 from transport.protocol.codec import Payload
 
+EXPIRED = 0
+"""`Image.seen` of a session whose client had been away for too long when it was claimed."""
+
 
 class Image(Struct, frozen=True, kw_only=True):
     """A session, as a store has it.
@@ -35,7 +38,7 @@ class Image(Struct, frozen=True, kw_only=True):
         hub: the name of the hub.
         born: when it was opened, in microseconds of the store's clock.
         seen: when its client last sent a frame, in milliseconds of the store's clock; as of the
-            last touch.
+            last touch or claim. `EXPIRED` if it was claimed only to be ended.
         run: the run of the store in which its home last proved that it has the session.
         epoch: the epoch that its home tells clients (EPO-1), of which no other home of the session
             tells the same: the run in which it was opened, or that of the claim and a name.
@@ -82,6 +85,11 @@ class Image(Struct, frozen=True, kw_only=True):
     cursors: dict[str, int] = {}
     payloads: tuple[Payload, ...] = ()
     tombstone: bytes = b""
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether its client had been away for too long when it was claimed."""
+        return self.seen == EXPIRED
 
     @property
     def is_torn(self) -> bool:
@@ -315,12 +323,13 @@ class ClaimRefusal(Enum):
     """The session has ended: its tombstone says how."""
     MOVED = "moved"
     """It has another home than the one that was read, or was claimed since."""
-    EXPIRED = "expired"
-    """Its client has been away for too long."""
 
 
 def claim(image: Image | None, claim: Claim, now: int) -> Image | ClaimRefusal:
     """Return the session with its new home, or why that cannot have it.
+
+    A client has asked for the session, which so shows a sign of life. If that comes too late, the
+    new home only ends the session.
 
     Args:
         image: the session, or None if the store does not have it.
@@ -333,8 +342,6 @@ def claim(image: Image | None, claim: Claim, now: int) -> Image | ClaimRefusal:
         return ClaimRefusal.ENDED
     if (image.home, image.fence) != (claim.home, claim.fence):
         return ClaimRefusal.MOVED
-    if now - image.seen > claim.ttl:
-        return ClaimRefusal.EXPIRED
     first, before = image.epoch_first, ""
     if image.run != claim.run:  # the store may have gone back
         first = min(first or image.last + 1, image.last + 1)
@@ -344,6 +351,7 @@ def claim(image: Image | None, claim: Claim, now: int) -> Image | ClaimRefusal:
         image,
         home=claim.by,
         fence=image.fence + 1,
+        seen=EXPIRED if now - image.seen > claim.ttl else now,
         run=claim.run,
         epoch=claim.epoch,
         epoch_first=first,

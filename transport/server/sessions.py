@@ -13,6 +13,7 @@ from transport.limits import Limits
 from transport.protocol.frames import ResetReason
 from transport.protocol.journal import Image
 from transport.protocol.server.session import ServerSession
+from transport.protocol.states import SessionStep
 from transport.server.admission import Admission
 from transport.server.application import Application
 from transport.server.authentication import Authenticator
@@ -142,6 +143,10 @@ class Sessions:
             runner.dismiss()
         elif session.state in NOT_SENDING:
             runner.finish(request.scope, user)
+        elif image.is_expired:
+            runner.finish(request.scope, user)
+            session.reset(ResetReason.EXPIRED, SessionStep.EXPIRE)
+            runner.driver.notify()
         elif image.wraps:
             runner.finish(request.scope, user)
             session.close(

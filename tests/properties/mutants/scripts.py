@@ -88,10 +88,8 @@ SCRIPTS = (
     ScriptMutant(
         "birth missed", "if not born then return true end", "if not born then return false end"
     ),
-    ScriptMutant(
-        "claim of what has expired",
-        "if now - tonumber(seen) > tonumber(ARGV[5]) then return 'expired' end",
-    ),
+    ScriptMutant("expiry missed at a claim", "expired and '0' or text(now)", "text(now)"),
+    ScriptMutant("claim without a sign of life", "expired and '0' or text(now)", "seen"),
     ScriptMutant("epoch kept at a claim", ", 'r', RUN, 'e', told)", ", 'r', RUN)"),
     ScriptMutant("claim in another run not noticed", "if run ~= RUN then", "if false then"),
     ScriptMutant(

@@ -201,8 +201,11 @@ def test_image_without_its_messages_is_torn() -> None:
 CLAIM = Claim(home="aaa", fence=2, by="bbb", run="run-1", epoch="run-1.b", ttl=1000)
 
 
-def test_claim_changes_home_fence_and_epoch_only() -> None:
-    assert claim(IMAGE, CLAIM, NOW) == replace(IMAGE, home="bbb", fence=3, epoch="run-1.b")
+def test_claim_changes_home_fence_epoch_and_sign_of_life_only() -> None:
+    """A client has asked for it, so it is there."""
+    claimed = replace(IMAGE, home="bbb", fence=3, epoch="run-1.b", seen=NOW + 1000)
+    assert claim(IMAGE, CLAIM, NOW + 1000) == claimed
+    assert not claimed.is_expired
 
 
 def test_claim_is_refused_if_session_cannot_be_had() -> None:
@@ -211,8 +214,17 @@ def test_claim_is_refused_if_session_cannot_be_had() -> None:
     assert claim(ended, CLAIM, NOW) is ClaimRefusal.ENDED
     assert claim(replace(IMAGE, home="ccc"), CLAIM, NOW) is ClaimRefusal.MOVED
     assert claim(replace(IMAGE, fence=3), CLAIM, NOW) is ClaimRefusal.MOVED
-    assert isinstance(claim(IMAGE, CLAIM, NOW + 1000), Image)
-    assert claim(IMAGE, CLAIM, NOW + 1001) is ClaimRefusal.EXPIRED
+
+
+def test_session_that_has_expired_is_claimed_to_be_ended() -> None:
+    """RES-1: also by another process, if the first one dies before it has ended the session."""
+    first = claim(IMAGE, CLAIM, NOW + 1001)
+    assert isinstance(first, Image)
+    assert first.is_expired
+    later = Claim(home="bbb", fence=3, by="ccc", run="run-1", epoch="run-1.c", ttl=1000)
+    second = claim(first, later, NOW + 1002)
+    assert isinstance(second, Image)
+    assert second.is_expired
 
 
 def test_claim_in_another_run_gives_numbers_again() -> None:

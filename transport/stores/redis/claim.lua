@@ -27,7 +27,7 @@ if not fence then return in_grace() and 'grace' or 'unknown' end
 if ended then return 'ended' end
 if home ~= ARGV[1] or tonumber(fence) ~= tonumber(ARGV[2]) then return 'moved' end
 if in_grace() then return 'grace' end
-if now - tonumber(seen) > tonumber(ARGV[5]) then return 'expired' end
+local expired = now - tonumber(seen) > tonumber(ARGV[5]) -- its home only ends it
 
 -- An epoch, behind it perhaps the first number that clients of other epochs may have of another
 -- message, and one epoch whose clients do not.
@@ -39,6 +39,7 @@ elseif first ~= '' then
   told = told .. ' ' .. first .. ' ' .. before
 end
 redis.call('HSET', record, 'p', ARGV[3], 'f', text(tonumber(fence) + 1), 'r', RUN, 'e', told)
+redis.call('HSET', record, 't', expired and '0' or text(now))
 redis.call('PEXPIRE', record, ARGV[7])
 redis.call('PEXPIRE', log, ARGV[8])
 local messages = redis.pcall('LRANGE', log, 0, -1)

@@ -8,8 +8,9 @@ import pytest
 
 from tests.unit.server.stored.conftest import Processes, each_transport, processes, until
 from tests.unit.server.stored.test_deaths import tell
-from transport import Channel
+from transport import Channel, Limits, SessionReset
 from transport.protocol.journal import Claim, epoch_of
+from transport.stores.remote.times import Times
 from transport.testing import Page, drive
 
 
@@ -143,3 +144,44 @@ async def test_clients_of_a_process_that_lost_their_session_go_on() -> None:
             each.go_to(1)
             await tell(page, "b", within=5.0)
             assert each.resumed == [False, True]
+
+
+@pytest.mark.parametrize("ends", ["kill", "shut_down"])
+async def test_session_that_moves_often_does_not_expire(ends: str) -> None:
+    """It is in no process for long enough to be touched, and its client is there all the time."""
+    limits = Limits(ttl=61.0)
+    async with processes(count=9, limits=limits) as each, drive(each.cluster) as page:
+        await tell(page, "a")
+        await asyncio.sleep(Times().grace)  # of a store that is new
+        for _ in range(8):
+            await asyncio.sleep(20)
+            if ends == "kill":
+                each.cluster.kill(each.home)
+            else:
+                await each.cluster.shut_down(each.home)
+            await tell(page, "b")
+        assert each.resumed == [False, *([True] * 8)]
+
+
+@each_transport
+async def test_client_that_was_away_for_too_long_learns_that(transport: str) -> None:
+    """RES-1: no process has the session; the store still has its record."""
+    limits = Limits(ttl=61.0)
+    async with (
+        processes(limits=limits) as each,
+        drive(each.cluster, transport=transport) as page,
+    ):
+        await tell(page, "a")
+        name = page.id
+        await asyncio.sleep(Times().grace)
+        page.cut()
+        each.cluster.kill(each.home)
+        await asyncio.sleep(61.0 + 31.0)
+        assert name is not None
+        assert each.store.image(name) is not None
+        assert not await page.resume()
+        with pytest.raises(SessionReset, match="expired"):
+            await page.receive(within=10)
+        await tell(page, "b")
+        assert page.id != name
+        assert each.resumed == [False, False]

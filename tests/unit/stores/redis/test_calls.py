@@ -71,7 +71,10 @@ async def test_claim_returns_the_whole_session(stored: Stored) -> None:
     before = stored.located("one")
     assert before is not None
     claimed = stored.claim("one")
-    assert claimed == replace(before, home=OTHER, fence=2, epoch=CLAIMED, payloads=payloads[1:])
+    assert isinstance(claimed, Image)
+    assert before.seen + 1000 <= claimed.seen
+    same = replace(before, home=OTHER, fence=2, epoch=CLAIMED, seen=claimed.seen)
+    assert claimed == replace(same, payloads=payloads[1:])
     assert claimed.cursors == {"news": 5}
     assert not claimed.is_torn
 
@@ -139,6 +142,8 @@ async def test_nobody_claims_in_the_grace(stored: Stored) -> None:
     assert stored.claim("one") is GRACE
     _age(stored, 60_000)
     assert stored.claim("one", run=OTHER_RUN) is GRACE
-    assert stored.claim("expired") is ClaimRefusal.EXPIRED
+    expired = stored.claim("expired")
+    assert isinstance(expired, Image)
+    assert expired.is_expired
     assert stored.claim("unknown") is ClaimRefusal.UNKNOWN
     assert isinstance(stored.claim("one"), Image)
