@@ -30,11 +30,14 @@ class Host:
     Attributes:
         should_exit: returns whether the server was told to stop.
         is_running: returns whether the server still runs.
+        stop_listening: lets it take no new connections, and go on with those that it has; None if
+            it cannot be told to.
         websocket: its settings, if it says them and serves WebSockets.
     """
 
     should_exit: Callable[[], bool]
     is_running: Callable[[], bool]
+    stop_listening: Callable[[], None] | None
     websocket: WebSocketSettings | None
 
 
@@ -49,7 +52,12 @@ def find_host() -> Host | None:
         for owner in _method_owners(task):
             should_exit = _exit_flag(owner)
             if should_exit is not None:
-                return Host(should_exit, partial(_is_running, owner), _websocket(owner))
+                return Host(
+                    should_exit,
+                    partial(_is_running, owner),
+                    _stop_listening(owner),
+                    _websocket(owner),
+                )
     return None
 
 
@@ -77,6 +85,20 @@ def _exit_flag(owner: Any) -> Callable[[], bool] | None:
         if callable(is_set):
             return lambda: bool(is_set())  # hypercorn's WorkerContext
     return None
+
+
+def _stop_listening(owner: object) -> Callable[[], None] | None:
+    """Return a function that closes the listeners of uvicorn's Server; None if it is another."""
+    listeners = inspect.getattr_static(owner, "servers", None)
+    if not isinstance(listeners, list):
+        return None
+    servers = [each for each in listeners if isinstance(each, asyncio.AbstractServer)]
+
+    def stop_listening() -> None:
+        for server in servers:
+            server.close()
+
+    return stop_listening if servers else None
 
 
 def _websocket(owner: object) -> WebSocketSettings | None:

@@ -95,7 +95,8 @@ class Endpoint:
         exchange.add_headers(OriginPolicy.cors(origin))
         try:
             if segment == "send" and method == "POST" and self._serves_posts:  # as most are
-                await post.serve(exchange, self._enter())
+                exchange.entrance = entrance = self._enter()
+                await post.serve(exchange, entrance)
             elif is_preflight:
                 await _answer_preflight(exchange)
             else:
@@ -122,10 +123,11 @@ class Endpoint:
                 "a channel's URL ends in /websocket, /sse, /poll or /send",
             )
         _check_method(method, "POST")
+        exchange.entrance = entrance = self._enter()
         if segment == "sse":
-            await sse.serve(exchange, receive, send, self._enter(), self._decoder)
+            await sse.serve(exchange, receive, send, entrance, self._decoder)
         else:
-            await longpoll.serve(exchange, self._enter(), self._decoder)
+            await longpoll.serve(exchange, entrance, self._decoder)
 
 
 async def _answer_preflight(exchange: Exchange, **options: int) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from transport.hosts import processes
 from transport.hosts.host_limits import check_host_limits
@@ -111,12 +112,21 @@ class Lifecycle:
             runtime = self.start()
         if self._unlisten is None:
             registry = runtime.registry
-            self._unlisten = shutdown.on_shutdown(registry.begin_drain)
+            self._unlisten = shutdown.on_shutdown(partial(self._depart, runtime))
             self._host = find_host()
             if self._host is not None:
                 registry.watch_exit(self._host.should_exit)
                 self._check_host(self._host)
         return runtime
+
+    def _depart(self, runtime: Runtime) -> float:
+        """Drain a runtime; return the seconds for which its server is to go on."""
+        stop_listening = self._host.stop_listening if self._host is not None else None
+        if stop_listening is None:  # clients that come back could reach this process again
+            runtime.begin_drain()
+            return 0.0
+        stop_listening()
+        return runtime.depart()
 
     def _check_host(self, host: Host) -> None:
         """Log once what is wrong with the server, or with how it runs the hub."""

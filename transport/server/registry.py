@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from transport import codes
@@ -17,6 +18,7 @@ from transport.protocol.server.opening import Found
 from transport.server.admission import Admission
 from transport.server.clock import Clock
 from transport.server.deadlines import Deadlines
+from transport.server.departure import Departure
 from transport.server.given_up import GivenUp
 from transport.server.memory import Memory
 from transport.server.runner import Runner
@@ -130,6 +132,7 @@ class Registry:
         """Sessions whose deadlines cannot be handled; each was logged."""
         self._has_warned = False
         self._should_exit: Callable[[], bool] | None = None
+        self._departure: Departure | None = None
         self._timer = clock.loop.call_later(SWEEP_INTERVAL, self._sweep)
 
     # Sessions
@@ -268,7 +271,8 @@ class Registry:
         """Let another process have a session whose handler has ended; its clients go there."""
         assert runner.driver.journal is not None
         await runner.driver.journal.release()
-        self.lost(runner, self.return_window)
+        has_turn = self._departure is not None and not self._departure.is_hurried
+        self.lost(runner, 0.0 if has_turn else self.return_window)
 
     def lost(self, runner: Runner, retry_in: float = 0.0) -> None:
         """Forget a session that another process has, or may have; its clients look for it there.
@@ -375,16 +379,43 @@ class Registry:
         """Drain as soon as ``should_exit``, the server's own flag, says so."""
         self._should_exit = should_exit
 
-    def begin_drain(self) -> None:
-        """Refuse new sessions, tell every client to reconnect, and let handlers end (DRN-1)."""
+    def depart(self, others: Iterable[Callable[[], None]]) -> float:
+        """Refuse new sessions, and hand over those that are here, one after the other.
+
+        Args:
+            others: each sends away a client whose session is in another process.
+
+        Returns:
+            The seconds until the last one.
+        """
         if self.draining:
-            return
+            return 0.0
+        self._begin_draining()
+        ours = (partial(self._take_turn, runner) for runner in self.runners)
+        self._departure = Departure(
+            self.clock.loop, [*ours, *others], self._limits.drain_window, self.on_drain
+        )
+        return self._departure.seconds
+
+    def _take_turn(self, runner: Runner) -> None:
+        if self._runners.get(runner.session.id) is runner:
+            self._hand_over(runner)
+
+    def _begin_draining(self) -> None:
         self.draining = True
         if self.journals is not None:
             returns = len(self._runners) / RETURNS_PER_SECOND
             self.return_window = min(self._limits.drain_window, returns)
-        self.on_drain()
         log_event(INFO, "draining", channels=len(self._runners))
+
+    def begin_drain(self) -> None:
+        """Refuse new sessions, tell every client to reconnect, and let handlers end (DRN-1)."""
+        if self._departure is not None:
+            self._departure.hurry()
+        if self.draining:
+            return
+        self._begin_draining()
+        self.on_drain()
         for runner in self.runners:
             if self.journals is not None:
                 self._hand_over(runner)
@@ -406,6 +437,8 @@ class Registry:
     def stop(self) -> None:
         """Stop the timer. Handlers that still run are cancelled."""
         self._timer.cancel()
+        if self._departure is not None:
+            self._departure.cancel()
         self.on_drain()
         if not self.clock.loop.is_closed():
             self._deadlines.stop()

@@ -52,6 +52,7 @@ class Runtime:
         opener: answers an ``open``.
         memory: the bound on what all sessions take.
         deadlines: see `Entrance`.
+        is_stopping: see `Entrance`.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Runtime:
         self.memory = Memory(limits.memory)
         self.loop = clock.loop
         self.deadlines = Deadlines(clock.now)
+        self.is_stopping = False
         self.registry = Registry(store, limits, admission, self.memory, clock, self.deadlines)
         self._authenticator = Authenticator(
             authenticate, limits, self.deadlines, admission, clock.now
@@ -114,8 +116,28 @@ class Runtime:
         self.poll = uplink.poll
         self.send = uplink.send
 
+    def begin_drain(self) -> None:
+        """Tell every client to reconnect, and let the handlers end: the server stops (DRN-1)."""
+        self.is_stopping = True
+        self.registry.begin_drain()
+
+    def depart(self) -> float:
+        """Send the clients to other processes, one after the other, while the server still serves.
+
+        Without others that can go on with their sessions, all are told at once.
+
+        Returns:
+            The seconds that it takes.
+        """
+        if self._relay is None or self.registry.journals is None:
+            self.begin_drain()
+            return 0.0
+        self.is_stopping = True
+        return self.registry.depart(self._relay.clients())
+
     async def drain(self) -> None:
         """Let the handlers end, and let every client read what they have done (DRN-1)."""
+        self.is_stopping = True
         await self.registry.drain()
         if self._relay is not None:
             await self._relay.flush()

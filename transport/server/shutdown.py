@@ -2,9 +2,9 @@
 
 ASGI has no event for that while requests are open. uvicorn closes its WebSockets and then waits for
 streams and polls to end; granian notifies no application. So the handlers of SIGTERM and SIGINT are
-chained at the first request: the hubs are notified first, and the signal is passed on a moment
-later, when their ``drain`` frames have been written. In a thread, or in a worker of hypercorn, no
-signal arrives; there each sweep looks at the server's own flag (`transport.hosts.running`).
+chained at the first request: the hubs are notified first, and the signal is passed on when their
+clients have been sent away. In a thread, or in a worker of hypercorn, no signal arrives; there each
+sweep looks at the server's own flag (`transport.hosts.running`).
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
 SIGNAL_DELAY = 0.05
-"""Seconds in which ``drain`` frames are written before the server begins to close connections."""
+"""Seconds in which the last ``drain`` frames are written before the server closes connections."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -29,7 +30,7 @@ class ShutdownNotifier:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._listeners: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], float]] = []
         self._has_notified = False
         self._before: dict[int, Any] = {}
 
@@ -65,11 +66,11 @@ class ShutdownNotifier:
         """The event loop in which listeners are called."""
         return self._loop
 
-    def add(self, listener: Callable[[], None]) -> None:
+    def add(self, listener: Callable[[], float]) -> None:
         """Add a listener."""
         self._listeners.append(listener)
 
-    def remove(self, listener: Callable[[], None]) -> None:
+    def remove(self, listener: Callable[[], float]) -> None:
         """Remove a listener. When none is left, restore the original handlers."""
         if listener in self._listeners:
             self._listeners.remove(listener)
@@ -82,12 +83,11 @@ class ShutdownNotifier:
             before(number, frame)
             return
         self._has_notified = True
-        self._loop.call_soon_threadsafe(self._notify)
-        self._loop.call_soon_threadsafe(self._loop.call_later, SIGNAL_DELAY, before, number, frame)
+        self._loop.call_soon_threadsafe(self._notify, partial(before, number, frame))
 
-    def _notify(self) -> None:
-        for listener in list(self._listeners):
-            listener()
+    def _notify(self, pass_on: Callable[[], None]) -> None:
+        seconds = [listener() for listener in list(self._listeners)]
+        self._loop.call_later(max(seconds, default=0.0) + SIGNAL_DELAY, pass_on)
 
 
 def _skip_closed_loops(handler: Any, number: int) -> Any:
@@ -99,8 +99,11 @@ def _skip_closed_loops(handler: Any, number: int) -> Any:
     return handler
 
 
-def on_shutdown(listener: Callable[[], None]) -> Callable[[], None]:
+def on_shutdown(listener: Callable[[], float]) -> Callable[[], None]:
     """Call ``listener`` in the running loop when this process's server is told to stop.
+
+    Args:
+        listener: returns for how many seconds the server is to go on.
 
     Returns:
         A function that removes the listener.

@@ -64,6 +64,18 @@ async def test_signal_reaches_hubs_before_server() -> None:
         assert server.drained_first == [True, True], "a second signal is passed on at once"
 
 
+async def test_signal_waits_for_the_listener_that_takes_longest() -> None:
+    server = Server()
+    loop = asyncio.get_running_loop()
+    removers = [shutdown.on_shutdown(lambda each=seconds: each) for seconds in (0.0, 0.2, 0.1)]  # type: ignore[misc]
+    began = loop.time()
+    signal.raise_signal(signal.SIGTERM)
+    await until(lambda: bool(server.drained_first))
+    assert loop.time() - began >= 0.2 + shutdown.SIGNAL_DELAY
+    for remove in removers:
+        remove()
+
+
 async def test_signal_handlers_are_restored_after_last_hub() -> None:
     hub = Hub(silent)
     server = Server()

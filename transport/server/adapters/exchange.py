@@ -13,6 +13,7 @@ from transport.errors import ProtocolError
 from transport.limits import Limits
 from transport.protocol.codec import encode_control
 from transport.protocol.frames import NDJSON, EncodedFrame, error_frame
+from transport.server.adapters.ports import Entrance
 from transport.server.deadlines import Deadlines
 from transport.server.headers import Headers
 
@@ -33,9 +34,21 @@ class Exchange:
     Args:
         scope, receive, send: the ASGI callables.
         limits: the limits of the body.
+
+    Attributes:
+        entrance: that serves it, once it is known.
     """
 
-    __slots__ = ("_extra", "_limits", "_receive", "_send", "_unread", "headers", "scope")
+    __slots__ = (
+        "_extra",
+        "_limits",
+        "_receive",
+        "_send",
+        "_unread",
+        "entrance",
+        "headers",
+        "scope",
+    )
 
     def __init__(
         self,
@@ -51,6 +64,7 @@ class Exchange:
         self._limits = limits
         self._extra: tuple[tuple[bytes, bytes], ...] = ()
         self._unread = True
+        self.entrance: Entrance | None = None
 
     @property
     def extra_headers(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -151,6 +165,8 @@ class Exchange:
             linger: read the rest of the request before the response is marked as complete.
         """
         content = [(b"content-type", media_type), (b"content-length", b"%d" % len(body))]
+        if self.entrance is not None and self.entrance.is_stopping:
+            headers = (*headers, *self._closing())
         start = {
             "type": "http.response.start",
             "status": status,
@@ -172,6 +188,11 @@ class Exchange:
         except OSError:
             return  # the client has disconnected (ASGI 2.4)
 
+    def _closing(self) -> list[tuple[bytes, bytes]]:
+        """Return the header that ends the connection; HTTP/2 has none (RFC 9113 section 8.2.2)."""
+        is_first = self.scope.get("http_version", "1.1").startswith("1")
+        return [(b"connection", b"close")] if is_first else []
+
     async def _discard(self) -> None:
         try:
             async with asyncio.timeout(DISCARD_TIMEOUT):
@@ -191,7 +212,7 @@ class Exchange:
         headers: list[tuple[bytes, bytes]] = []
         if error.code in (codes.TOO_LARGE, codes.TIMEOUT):
             # The rest of the body will not be read.
-            headers.append((b"connection", b"close"))
+            headers += self._closing()
         if error.code is codes.METHOD_NOT_ALLOWED:
             headers.append((b"allow", str(error.extra["allow"]).encode()))
             error = ProtocolError(error.code, error.message)

@@ -71,9 +71,11 @@ class Entrance(Protocol):
 
     Attributes:
         deadlines: limit how long a connection may take to send its request.
+        is_stopping: whether clients are to reach another process by new connections.
     """
 
     deadlines: Deadlines
+    is_stopping: bool
 
     async def open(
         self, frame: Open, connection: HTTPConnection, transport: TransportKind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import assert_never
 
@@ -190,6 +190,10 @@ class Edge:
         if not self.drained.done():
             self.drained.set_result(self._return_window())
         self.send_away(self.drained.result())
+
+    def clients(self) -> Iterator[Callable[[], None]]:
+        """Return, for each client of another home, what tells it to resume elsewhere at once."""
+        return (partial(link.drain, 0.0) for link in list(self._links.values()))
 
     def send_away(self, retry_in: float) -> None:
         """Tell the clients of other homes to resume within some seconds, at any process."""

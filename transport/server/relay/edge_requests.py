@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
+from typing import Any
 
 from msgspec import structs
 from starlette.types import Scope
@@ -24,6 +25,7 @@ from transport.server.relay.homes import Homes
 from transport.server.relay.messages import Polled, Posted
 from transport.server.uplink import JITTER
 from transport.stores.tokens import Credential, read_token
+from transport.waiting import resolve
 
 MAX_PLACES = 3
 """Processes that may be tried for one request, each of which turns out not to have its session."""
@@ -64,6 +66,12 @@ class EdgeRequests:
         self._drained = drained
         self._until_joined = until_joined
         self._decoder = Decoder(limits)
+        self._parked: set[asyncio.Future[None]] = set()
+        """One for each parked poll: resolved when its client is sent away."""
+
+    def clients(self) -> Iterator[Callable[[], None]]:
+        """Return, for each parked poll, what tells its client to resume elsewhere at once."""
+        return (partial(resolve, parked) for parked in list(self._parked))
 
     async def send(self, body: bytes, scope: Scope) -> list[EncodedFrame] | None:
         """See `UplinkElsewhere.send`."""
@@ -184,15 +192,17 @@ class EdgeRequests:
         # It may be parked for as long as a poll is held, or until this process stops.
         within = self._limits.poll_hold * (1 + JITTER) + ANSWER_WITHIN
         work = self._asking.answer(home, "poll", Polled(*credential, text), within)
-        asking = asyncio.get_running_loop().create_task(work)
+        loop = asyncio.get_running_loop()
+        asking = loop.create_task(work)
+        sent_away: asyncio.Future[None] = loop.create_future()
+        self._parked.add(sent_away)
         try:
-            either: set[asyncio.Future[float] | asyncio.Task[list[EncodedFrame]]] = {
-                asking,
-                self._drained,
-            }
+            either: list[asyncio.Future[Any]] = [asking, sent_away, self._drained]
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if asking.done():
                 return await asking
-            return [encode_control(Drain(retry_in=self._drained.result()))]
+            retry_in = self._drained.result() if self._drained.done() else 0.0
+            return [encode_control(Drain(retry_in=retry_in))]
         finally:
+            self._parked.discard(sent_away)
             asking.cancel()

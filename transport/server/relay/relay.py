@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 
 from transport import codes
 from transport.bus.calls import Calls
@@ -189,6 +190,10 @@ class Relay:
     async def _inherit(self, name: str) -> None:
         assert self._inheritance is not None
         await self._inheritance.take(name)
+
+    def clients(self) -> Iterator[Callable[[], None]]:
+        """Return, for each client whose session is elsewhere, what sends it to another process."""
+        return chain(self.edge.clients(), self.requests.clients())
 
     def stop(self) -> None:
         """Leave the other processes: their connections to sessions here end as if cut."""

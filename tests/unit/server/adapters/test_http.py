@@ -6,6 +6,7 @@ import asyncio
 import json
 
 import pytest
+from starlette.types import Receive, Scope, Send
 
 from tests.support.clients.frame_client import FrameClient, frame_client
 from transport import Channel, Hub, Limits
@@ -256,6 +257,30 @@ async def test_body_beyond_limit_returns_413_and_closes(declared: bool) -> None:
     answer = await ask(Hub(silent, limits=limits), "/send", headers=headers, chunks=chunks)
     assert (answer.status, answer.frames[0]["code"]) == (413, "too_large")
     assert answer.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("version", ["1.0", "1.1", "2"])
+async def test_server_that_stops_ends_its_connections(version: str) -> None:
+    """DRN-1: a client, or its proxy, reaches another process by a new one. HTTP/2 has no header."""
+    hub = Hub(silent)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await hub({**scope, "http_version": version}, receive, send)
+
+    opened = (await ask(app, "/poll", lines(opening()))).frames[0]
+    head = {"session": opened["session"], "client": CLIENT, "attach": 1}
+    polls = [lines({"type": "poll", **head, "poll": number, "ack": 0}) for number in (1, 2)]
+    post = lines({"type": "send", **head})
+    parked = request(app, "/poll", polls[0])
+    assert "connection" not in (await ask(app, "/send", post)).headers
+    await hub.drain()
+    answers = [await whole(parked)]
+    for path, body in (("/send", post), ("/poll", polls[1]), ("/poll", lines(opening()))):
+        answers.append(await ask(app, path, body))
+    assert answers[0].frames[-1]["type"] == "drain"
+    assert answers[-1].frames[-1]["code"] == "unavailable"
+    closing = [answer.headers.get("connection") for answer in answers]
+    assert closing == [None if version == "2" else "close"] * 4
 
 
 @pytest.mark.parametrize("ends", [True, False])
