@@ -31,8 +31,8 @@ from transport.server.relay.store_owner import StoreOwner
 from transport.server.relay.stored_homes import StoredHomes
 from transport.server.relay.stored_openings import Stored, StoredOpenings
 from transport.server.sessions import Sessions
-from transport.server.topics.subscriber import Members
-from transport.server.topics.topics import Topics
+from transport.server.topics.owned.subscriber import Members
+from transport.server.topics.owned.topics import Topics
 from transport.server.uplink import Uplink
 from transport.stores.memory import WorkerStore
 from transport.stores.names import shorten_topic
