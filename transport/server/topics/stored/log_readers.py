@@ -18,7 +18,8 @@ from transport.server.topics.stored.questions import (
 )
 from transport.server.topics.stored.reads import Question, Reads
 from transport.server.topics.stored.refusals import Refusals
-from transport.stores.topics.line import ANSWER_WITHIN, Pause
+from transport.stores.pause import Pause
+from transport.stores.topics.line import ANSWER_WITHIN
 from transport.stores.topics.wire import Arrived, Broken, Echo, Subscribed, TopicStore
 from transport.waiting import Waiters, resolve
 

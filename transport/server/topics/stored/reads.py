@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Protocol
 
 from transport.server.topics.stored.refusals import Refusals
-from transport.stores.topics.line import ANSWER_WITHIN, Pause
+from transport.stores.pause import Pause
+from transport.stores.topics.line import ANSWER_WITHIN
 from transport.stores.topics.wire import Broken, ReadWire
 
 
