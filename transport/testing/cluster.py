@@ -90,7 +90,7 @@ class Process:
         self.stores: list[ModelStore] = []
         self._requests: dict[asyncio.Future[None], None] = {}
         """Of the clients that wait for the end of a request. Resolved when the process is gone."""
-        self._lifespan: _Lifespan | None = None
+        self._lifespan: Lifespan | None = None
         self._lapsing: asyncio.TimerHandle | None = None
 
     def __repr__(self) -> str:
@@ -140,7 +140,7 @@ class Process:
         if model is not None:
             store = _ModelledStore(partial(self._connect, model), self._bus, model.topics)
         self.app = self._part.context().run(make_hub, store)
-        self._lifespan = _Lifespan(self.app, self._run)
+        self._lifespan = Lifespan(self.app, self._run)
         await self._lifespan.start()
         self.is_accepting = self.is_alive
         for bus in self._buses:
@@ -365,7 +365,7 @@ async def cluster(
         await processes._end()
 
 
-class _Lifespan:
+class Lifespan:
     """The lifespan of an application.
 
     Args:
