@@ -1,4 +1,4 @@
-"""How long an answer is waited for, and what follows a defect."""
+"""`keep_running`: begins again what a defect has ended."""
 
 from __future__ import annotations
 
@@ -6,9 +6,6 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from transport.telemetry.log import ERROR, log_event
-
-ANSWER_WITHIN = 3.0
-"""Seconds for an answer of the store, a connection included."""
 
 FIRST_RESTART, LONGEST_RESTART = 1.0, 60.0
 """Seconds until what a defect has ended begins again, at first and at most: each is logged."""

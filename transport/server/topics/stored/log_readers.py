@@ -19,8 +19,14 @@ from transport.server.topics.stored.questions import (
 from transport.server.topics.stored.reads import Question, Reads
 from transport.server.topics.stored.refusals import Refusals
 from transport.stores.pause import Pause
-from transport.stores.topics.line import ANSWER_WITHIN
-from transport.stores.topics.wire import Arrived, Broken, Echo, Subscribed, TopicStore
+from transport.stores.topics.wire import (
+    ANSWER_WITHIN,
+    Arrived,
+    Broken,
+    Echo,
+    Subscribed,
+    TopicStore,
+)
 from transport.waiting import Waiters, resolve
 
 MAX_BATCH = 1000

@@ -9,8 +9,7 @@ from typing import Protocol
 
 from transport.server.topics.stored.refusals import Refusals
 from transport.stores.pause import Pause
-from transport.stores.topics.line import ANSWER_WITHIN
-from transport.stores.topics.wire import Broken, ReadWire
+from transport.stores.topics.wire import ANSWER_WITHIN, Broken, ReadWire
 
 
 class Question(Protocol):
