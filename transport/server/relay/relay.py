@@ -36,7 +36,7 @@ from transport.server.topics.owned.topics import Topics
 from transport.server.uplink import Uplink
 from transport.stores.memory import WorkerStore
 from transport.stores.names import shorten_topic
-from transport.stores.topics.line import keep_running
+from transport.stores.topics.running import keep_running
 from transport.telemetry.log import ERROR, INFO, log_event
 from transport.waiting import resolve
 

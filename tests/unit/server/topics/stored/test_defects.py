@@ -15,7 +15,7 @@ from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Entry
 from transport.protocol.topic_names import DISMISSALS, encode_dismissal
 from transport.server.topics.stored.dismissals import Dismissals
-from transport.stores.topics.line import keep_running
+from transport.stores.topics.running import keep_running
 from transport.stores.topics.wire import Answer, Append
 from transport.testing.topic_model import TopicModel
 
