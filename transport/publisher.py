@@ -12,7 +12,7 @@ from transport.protocol.codec import Encoder, encode_message
 from transport.protocol.frames import Json
 from transport.protocol.topic_names import DISMISSALS, EVERYONE, GROUP, encode_dismissal
 from transport.stores.names import shorten_topic
-from transport.stores.topics.line import keep_running
+from transport.stores.topics.running import keep_running
 from transport.stores.topics.wire import TopicStore
 from transport.stores.topics.writer import TopicWriter
 

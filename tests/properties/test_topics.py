@@ -14,7 +14,7 @@ import pytest
 from tests.properties.topics.group import Run
 from tests.properties.topics.members import WatchedReader
 from tests.properties.topics.mutants import MUTANTS, QUICK
-from transport.server.topics import log_readers
+from transport.server.topics.stored import log_readers
 from transport.testing import JumpingEventLoop
 
 SCHEDULES = int(os.environ.get("TOPIC_LOG_SCHEDULES", "30"))

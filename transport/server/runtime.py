@@ -26,9 +26,9 @@ from transport.server.relay.relay import Relay
 from transport.server.relay.stored_openings import Stored
 from transport.server.sessions import Sessions
 from transport.server.statistics import HubStatistics, statistics_of, total
-from transport.server.topics.dismissals import Dismissals
-from transport.server.topics.memberships import Memberships
-from transport.server.topics.stored_topics import StoredTopics
+from transport.server.topics.stored.dismissals import Dismissals
+from transport.server.topics.stored.memberships import Memberships
+from transport.server.topics.stored.stored_topics import StoredTopics
 from transport.server.uplink import Uplink
 from transport.stores.interface import Store
 

@@ -1,18 +1,14 @@
 """A store of topics with faults, in the test's event loop: `transport.protocol.topic_log` on wires.
 
-Each connection has its commands executed in order, one by one, each after a random time. What was
-sent over a connection that was dropped may be executed late, or not.
+How its connections behave is in `transport.testing.slow_server`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import random
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, cast
+from typing import cast
 
 from transport.protocol.topic_log import (
     Entry,
@@ -35,7 +31,7 @@ from transport.stores.topics.wire import (
     Refused,
     Subscribed,
 )
-from transport.waiting import resolve
+from transport.testing.slow_server import Connection, SlowServer
 
 _BEGINNING = 1_700_000_000_000_000
 
@@ -43,12 +39,11 @@ LIFE = 210.0
 """Seconds for which a topic is kept after its last publication."""
 
 
-class TopicModel:
+class TopicModel(SlowServer):
     """A store of topics. Implements `TopicStore`.
 
     Args:
-        seed: of the random times.
-        latency: seconds for each way of a command, at most.
+        seed, latency: see `SlowServer`.
         keep: how much is kept of a topic.
         room: bytes of the answer to a read.
 
@@ -68,8 +63,7 @@ class TopicModel:
         keep: Keep | None = None,
         room: int = 1 << 20,
     ) -> None:
-        self.random = random.Random(seed)
-        self.latency = latency
+        super().__init__(seed, latency)
         self.keep = keep or Keep(1000, 1 << 20)
         self.room = room
         self.logs: dict[str, TopicLog] = {}
@@ -80,13 +74,7 @@ class TopicModel:
         self.broken: set[str] = set()
         self.entered: list[tuple[str, Entry]] = []
         """Every entry that was ever made, with its topic."""
-        self.connections: list[Connection] = []
         self._written: dict[str, float] = {}
-        self.loop = asyncio.get_running_loop()
-        # What it does goes on when the process is gone that has asked for it.
-        self.context = contextvars.copy_context()
-        self._runs = asyncio.Event()
-        self._runs.set()
         self._offset = 0
 
     # TopicStore
@@ -101,23 +89,6 @@ class TopicModel:
         return ModelSubscribeWire(self)
 
     # Faults
-
-    def pause(self) -> None:
-        """Execute nothing until `resume`."""
-        self._runs.clear()
-
-    def resume(self) -> None:
-        self._runs.set()
-
-    def cut(self) -> None:
-        """End all connections; what was sent over them may run late."""
-        for connection in list(self.connections):
-            connection.end()
-
-    def silence(self) -> None:
-        """Let nothing arrive over the subscriptions that there are, which stay open."""
-        for connection in self.connections:
-            connection.is_silent = True
 
     def snapshot(self) -> dict[str, TopicLog]:
         return dict(self.logs)
@@ -184,12 +155,6 @@ class TopicModel:
             for topic, after in asked
         ]
 
-    def tell(self, topic: str, notice: Notice) -> None:
-        """Send a notice to those who are subscribed to a topic."""
-        for connection in self.connections:
-            if topic in connection.topics:
-                connection.send(notice)
-
     def count(self, kind: str) -> None:
         self.commands[kind] = self.commands.get(kind, 0) + 1
 
@@ -197,131 +162,6 @@ class TopicModel:
         if self.refuses:
             raise Refused(self.refuses)
         self.count(kind)
-
-    async def ready(self) -> None:
-        """Wait until the next command may be executed."""
-        await asyncio.sleep(self.random.uniform(0.1, 1.0) * self.latency)
-        await self._runs.wait()
-
-
-class Connection:
-    """One connection, as the server has it: it executes one command after the other.
-
-    Attributes:
-        topics: what it is subscribed to; "" is for echoes.
-        is_open: whether the client still has it.
-        is_silent: whether nothing arrives any more, though it stays open.
-    """
-
-    def __init__(self, store: TopicModel) -> None:
-        self.topics: set[str] = set()
-        self.is_open = True
-        self.is_silent = False
-        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.notices: asyncio.Queue[Notice] = asyncio.Queue()
-        self._store = store
-        self._commands: deque[tuple[Callable[[], Any], asyncio.Future[Any]]] = deque()
-        self._server: asyncio.Task[None] | None = None
-        self._sent: deque[Callable[[], None]] = deque()
-        self._arrives = 0.0
-        store.connections.append(self)
-
-    def end(self) -> None:
-        """End it. Some of what was sent is executed later."""
-        if self.is_open:
-            for _ in range(self._store.random.randrange(len(self._commands) + 1)):
-                self._commands.pop()
-            self._close()
-
-    def kill(self) -> None:
-        """End it, and execute nothing that is left."""
-        if self._server is not None:
-            self._server.cancel()
-        self._commands.clear()
-        self._close()
-
-    def _close(self) -> None:
-        self.is_open = False
-        self.topics.clear()
-        resolve(self.ended)
-        if not self._commands and self in self._store.connections:
-            self._store.connections.remove(self)
-
-    async def execute(self, *commands: Callable[[], Any]) -> list[Any]:
-        """Send commands; return the answers.
-
-        Raises:
-            Broken: the connection ended, or an answer was an error.
-        """
-        loop = asyncio.get_running_loop()
-        futures: list[asyncio.Future[Any]] = [loop.create_future() for _ in commands]
-        self._commands.extend(zip(commands, futures, strict=True))
-        if self._server is None or self._server.done():
-            self._server = self._store.loop.create_task(self._serve(), context=self._store.context)
-        for future in futures:
-            await self._answer(future)
-        answers = [future.result() for future in futures]
-        for answer in answers:
-            if isinstance(answer, Broken):
-                raise answer
-        return answers
-
-    async def _answer(self, future: asyncio.Future[Any]) -> None:
-        waiting: list[asyncio.Future[Any]] = [future, self.ended]
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        if not future.done():
-            raise Broken("cut")
-
-    async def _serve(self) -> None:
-        while self._commands:
-            await self._store.ready()
-            if self._commands:
-                command, future = self._commands.popleft()
-                try:
-                    answer = command()
-                except Broken as error:
-                    answer = error
-                self._arrive_later(partial(_resolve, future, answer))
-        if not self.is_open and self in self._store.connections:
-            self._store.connections.remove(self)
-
-    def send(self, *notices: Notice) -> None:
-        """Let notices arrive after a while, behind those before them."""
-        if self.is_open and not self.is_silent:
-            self._arrive_later(partial(self._notice, notices))
-
-    def _notice(self, notices: tuple[Notice, ...]) -> None:
-        for notice in notices:
-            self.notices.put_nowait(notice)
-
-    def _arrive_later(self, arrive: Callable[[], None]) -> None:
-        loop = asyncio.get_running_loop()
-        delay = self._store.random.uniform(0.1, 1.0) * self._store.latency
-        self._arrives = max(self._arrives, loop.time() + delay)
-        self._sent.append(arrive)
-        loop.call_at(self._arrives, self._arrive, context=self._store.context)
-
-    def _arrive(self) -> None:
-        self._sent.popleft()()
-
-    async def receive(self) -> Notice:
-        """Return the next notice. Raises `Broken` when the connection ends."""
-        if not self.notices.empty() and self.is_open:
-            return self.notices.get_nowait()
-        arrival = asyncio.ensure_future(self.notices.get())
-        try:
-            waiting: list[asyncio.Future[Any]] = [arrival, self.ended]
-            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-            if self.ended.done():
-                raise Broken("cut")
-            return arrival.result()
-        finally:
-            arrival.cancel()
-
-
-def _resolve(future: asyncio.Future[Any], answer: Any) -> None:
-    if not future.done():
-        future.set_result(answer)
 
 
 class _Wire:

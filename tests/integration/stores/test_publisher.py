@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.servers.redis import RedisServer, running_redis
-from tests.unit.server.topics.test_log_reader import Taker
+from tests.unit.server.topics.stored.test_log_reader import Taker
 from transport import Limits
 from transport.bus.redis_store import RedisStore
 from transport.publisher import Publisher
-from transport.server.topics.dismissals import Dismissals
-from transport.server.topics.stored_topics import StoredTopics
+from transport.server.topics.stored.dismissals import Dismissals
+from transport.server.topics.stored.stored_topics import StoredTopics
 from transport.waiting import Waiters
 
 WITHIN = 20.0

@@ -9,7 +9,7 @@ from transport.server.relay.edge_link import EdgeLink
 from transport.server.relay.home import Home
 from transport.server.relay.openings import Openings
 from transport.server.relay.queries import Queries
-from transport.server.topics.subscriber import Subscriber
+from transport.server.topics.owned.subscriber import Subscriber
 from transport.testing.memory_bus import MemoryPipe
 
 RELAY = [

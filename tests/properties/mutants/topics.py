@@ -5,13 +5,13 @@ from __future__ import annotations
 from functools import partial
 
 from tests.properties.mutants.mutant import TestedMutant
-from tests.unit.server.topics import test_topics
-from transport.server.topics.owner import Owner
-from transport.server.topics.recipient import Distribution, Recipient
-from transport.server.topics.seen import Seen
-from transport.server.topics.subscriber import Subscriber
-from transport.server.topics.topics import Topics
-from transport.server.topics.writer import Writer
+from tests.unit.server.topics.owned import test_topics
+from transport.server.topics.owned.owner import Owner
+from transport.server.topics.owned.recipient import Distribution, Recipient
+from transport.server.topics.owned.seen import Seen
+from transport.server.topics.owned.subscriber import Subscriber
+from transport.server.topics.owned.topics import Topics
+from transport.server.topics.owned.writer import Writer
 
 _dies = test_topics.test_owner_that_dies_loses_and_doubles_nothing
 _cut = test_topics.test_cut_pipe_loses_and_doubles_nothing

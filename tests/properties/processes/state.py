@@ -18,7 +18,8 @@ from transport import Channel, Hub, Identity, Limits, codes
 from transport.bus.workers import Workers
 from transport.protocol.client.events import Closed, WasReset
 from transport.protocol.frames import ResetReason
-from transport.testing.cluster import Cluster, Process
+from transport.testing.cluster import Cluster
+from transport.testing.process import Process
 
 LIMITS = Limits(
     heartbeat=5, poll_hold=5, ttl=60, stream=20, drain_grace=2, drain_window=1, window_messages=8

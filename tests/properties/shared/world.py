@@ -190,7 +190,7 @@ TASKS = Counter(
         "Queue.get": 1,
         "Reads.run": 1,
         "StoredTopics.run": 1,
-        "_Lifespan._run": 1,
+        "Lifespan._run": 1,
         "keep_running": 3,  # the writer and the readers of topics, and the dismissals
     }
 )

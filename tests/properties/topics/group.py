@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from tests.properties.topics.members import TOPICS, Message, Process, Session, WatchedReader
 from transport.protocol.topic_log import Entry, Keep, TopicLog
-from transport.server.topics.log_readers import REACHED_WITHIN
+from transport.server.topics.stored.log_readers import REACHED_WITHIN
 from transport.stores.topics.writer import GIVE_UP_AFTER
 from transport.testing.topic_model import ModelSubscribeWire, TopicModel
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Entry
-from transport.server.topics.log_reader import LogReader
-from transport.server.topics.stored_topics import StoredTopics
+from transport.server.topics.stored.log_reader import LogReader
+from transport.server.topics.stored.stored_topics import StoredTopics
 
 if TYPE_CHECKING:
     from tests.properties.topics.group import Run

@@ -12,11 +12,11 @@ from msgspec.structs import replace
 from tests.properties.topics.members import Session
 from transport.protocol import topic_log
 from transport.protocol.topic_log import Entry, Reading, TopicLog
-from transport.server.topics import log_reader
-from transport.server.topics.copies import Copies
-from transport.server.topics.log_reader import Follower, LogReader
-from transport.server.topics.log_readers import LogReaders
-from transport.server.topics.losses import Losses
+from transport.server.topics.stored import log_reader
+from transport.server.topics.stored.copies import Copies
+from transport.server.topics.stored.log_reader import Follower, LogReader
+from transport.server.topics.stored.log_readers import LogReaders
+from transport.server.topics.stored.losses import Losses
 from transport.stores.topics.writer import TopicWriter
 from transport.testing import topic_model
 from transport.testing.topic_model import ModelReadWire

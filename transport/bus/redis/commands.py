@@ -64,7 +64,7 @@ class Commands:
         """Send a command.
 
         Args:
-            command: see `pack`.
+            command: see `transport.stores.redis.commands.pack`.
             answered: called with the answer.
         """
         self._waiting.append((command, answered))
@@ -154,10 +154,3 @@ class Commands:
             if silent_ticks or not self._is_answered:
                 self._stalled_at = asyncio.get_running_loop().time()
             self._is_answered = not silent_ticks
-
-
-def pack(*words: bytes) -> bytes:
-    """Return a command as it is sent to Redis."""
-    packed = [b"*%d\r\n" % len(words)]
-    packed += [b"$%d\r\n%b\r\n" % (len(word), word) for word in words]
-    return b"".join(packed)

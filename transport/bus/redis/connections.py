@@ -9,6 +9,7 @@ from typing import Any
 from redis.asyncio.connection import AbstractConnection
 
 from transport.bus import forks
+from transport.stores.pause import Pause
 from transport.stores.redis.connections import BROKEN, Connections, abort
 from transport.stores.redis.faults import Refused, Unreached
 from transport.telemetry.log import ERROR, log_event
@@ -16,9 +17,6 @@ from transport.telemetry.log import ERROR, log_event
 ANSWER_WITHIN = 3.0
 """Seconds in which a connection is made, and in which Redis answers. A connection without answers
 is replaced: the way to Redis may be gone without any sign."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
-"""Seconds between attempts to connect."""
 
 
 class Reconnecting:
@@ -41,7 +39,7 @@ class Reconnecting:
         self._failed = failed
         self._connection: AbstractConnection | None = None
         self._task: asyncio.Task[None] | None = None
-        self._pause = 0.0
+        self._pause = Pause()
 
     def start(self) -> None:
         """Begin to connect."""
@@ -50,7 +48,7 @@ class Reconnecting:
 
     def works(self) -> None:
         """Note that the connection is of use: when it breaks, another is made without a pause."""
-        self._pause = 0.0
+        self._pause.reset()
 
     async def stop(self) -> None:
         """End the connection, and wait for that."""
@@ -83,8 +81,7 @@ class Reconnecting:
                 log_defect()
             finally:
                 abort(connection)
-            await asyncio.sleep(self._pause)
-            self._pause = min(max(_FIRST_PAUSE, 2 * self._pause), _LONGEST_PAUSE)
+            await self._pause.wait()
 
 
 async def until_one_ends(*jobs: Coroutine[Any, Any, Any]) -> None:

@@ -10,9 +10,10 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from transport.bus.redis.census import Sign
-from transport.bus.redis.commands import Commands, pack
+from transport.bus.redis.commands import Commands
 from transport.bus.redis.connections import ANSWER_WITHIN
 from transport.bus.redis.keys import Keys
+from transport.stores.redis.commands import pack
 from transport.stores.redis.faults import explain_error
 
 REGISTERED_FOR = 10.0

@@ -10,10 +10,11 @@ from typing import Any
 from transport.bus.interface import Pipe, Receiver
 from transport.bus.items import Hello, Item
 from transport.bus.redis.census import Census, Sign, Verdict
-from transport.bus.redis.commands import Commands, pack
+from transport.bus.redis.commands import Commands
 from transport.bus.redis.keys import Keys
 from transport.bus.redis.messages import Kind, Message, encode_message
 from transport.bus.redis.peer import Peer
+from transport.stores.redis.commands import pack
 
 GONE_FOR = 60.0
 """Seconds in which a process that has left is not taken for one that lives, though its lease may

@@ -9,8 +9,9 @@ from typing import Any
 
 from redis.asyncio.connection import AbstractConnection
 
-from transport.bus.redis.commands import Commands, pack
+from transport.bus.redis.commands import Commands
 from transport.bus.redis.connections import ANSWER_WITHIN, Reconnecting, until_one_ends
+from transport.stores.redis.commands import pack
 from transport.stores.redis.connections import Connections, send
 
 SILENT_TICKS = 2

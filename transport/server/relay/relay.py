@@ -32,12 +32,12 @@ from transport.server.relay.store_owner import StoreOwner
 from transport.server.relay.stored_homes import StoredHomes
 from transport.server.relay.stored_openings import Stored, StoredOpenings
 from transport.server.sessions import Sessions
-from transport.server.topics.subscriber import Members
-from transport.server.topics.topics import Topics
+from transport.server.topics.owned.subscriber import Members
+from transport.server.topics.owned.topics import Topics
 from transport.server.uplink import Uplink
 from transport.stores.memory import WorkerStore
 from transport.stores.names import shorten_topic
-from transport.stores.topics.line import keep_running
+from transport.stores.topics.running import keep_running
 from transport.telemetry.log import ERROR, INFO, log_event
 from transport.waiting import resolve
 

@@ -31,8 +31,8 @@ from transport.server.relay.edge_link import EdgeLink
 from transport.server.relay.reservations import opening_key
 from transport.server.relay.stored_homes import StoredHomes, store_unavailable
 from transport.server.sessions import Sessions
-from transport.server.topics.dismissals import Dismissals
-from transport.server.topics.stored_topics import StoredTopics
+from transport.server.topics.stored.dismissals import Dismissals
+from transport.server.topics.stored.stored_topics import StoredTopics
 from transport.stores.journaled import GRACE, Ended, Found, JournaledStore, Located, Made
 from transport.stores.names import shorten
 from transport.stores.records import Record

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import random
 from collections.abc import Awaitable, Callable
 
+from transport.stores.pause import Pause
 from transport.stores.remote.times import Times
 from transport.stores.remote.wire import Greeting, Unanswered, Unwilling, Wire
-
-FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
-"""Seconds between two attempts to connect, at first and at most. Many processes that lose a server
-at the same time come back over about a second."""
 
 
 class Line:
@@ -43,7 +38,7 @@ class Line:
         self._wire = wire
         self._greeted = greeted
         self._is_connected = False
-        self._pause = 0.0
+        self._pause = Pause()
 
     async def connected(self) -> Wire:
         """Return the wire, connected.
@@ -72,7 +67,7 @@ class Line:
 
     def answered(self) -> None:
         """Note that it works, so that it is connected without a pause once it breaks."""
-        self._pause = 0.0
+        self._pause.reset()
         self.reason = ""
 
     def failed(self, error: TimeoutError | Unanswered | Unwilling) -> None:
@@ -81,9 +76,8 @@ class Line:
         self.reason = str(error) or f"no answer within {self.times.answer:g} s"
 
     async def wait_to_retry(self) -> None:
-        """Wait until the next attempt is due: the first at once, later ones ever more rarely."""
-        pause, self._pause = self._pause, min(LONGEST_PAUSE, max(FIRST_PAUSE, 2 * self._pause))
-        await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+        """Wait until the next attempt is due, see `Pause`."""
+        await self._pause.wait()
 
 
 def _do_nothing() -> None:

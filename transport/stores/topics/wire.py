@@ -14,6 +14,9 @@ from msgspec import Struct
 from transport.protocol.topic_log import Entry, Publication, Reading, Unentered
 from transport.stores.journaled import Failed
 
+ANSWER_WITHIN = 3.0
+"""Seconds for an answer of the store, a connection included."""
+
 
 class Broken(Exception):
     """The connection could not be made, or has broken, or the server refuses what it is asked.

@@ -14,8 +14,8 @@ from transport.errors import StoreUnavailable
 from transport.protocol.codec import Payload, size_of
 from transport.protocol.topic_log import MARK, Publication, Unentered
 from transport.stores.journaled import Failed
-from transport.stores.topics.line import ANSWER_WITHIN, Pause
-from transport.stores.topics.wire import Append, Appended, Broken, PublishWire
+from transport.stores.pause import Pause
+from transport.stores.topics.wire import ANSWER_WITHIN, Append, Appended, Broken, PublishWire
 
 GIVE_UP_AFTER = 15.0
 """Seconds for a publication: as long as a store that fails over may take. Far below the time after

@@ -11,8 +11,7 @@ import pytest
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Entry
 from transport.stores.topics import writer as module
-from transport.stores.topics.line import ANSWER_WITHIN
-from transport.stores.topics.wire import Answer, Append, Broken
+from transport.stores.topics.wire import ANSWER_WITHIN, Answer, Append, Broken
 from transport.stores.topics.writer import GIVE_UP_AFTER, TopicWriter
 from transport.testing.topic_model import TopicModel
 

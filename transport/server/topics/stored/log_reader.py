@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from transport.protocol.topic_log import Entry, Reading, Taking, judge
-from transport.server.topics.copies import Copies
-from transport.server.topics.losses import NEWS_FOR, Losses
+from transport.server.topics.stored.copies import Copies
+from transport.server.topics.stored.losses import NEWS_FOR, Losses
 
 MAX_RECENT = 1000
 """Entries that are kept while a read is under way. After more, it is read once again."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Entry
 from transport.protocol.topic_names import DISMISSALS, decode_dismissal, encode_dismissal
-from transport.server.topics.stored_topics import StoredTopics
+from transport.server.topics.stored.stored_topics import StoredTopics
 
 RETRY_AFTER = 1.0
 """Seconds until a store that did not answer is asked again who was dismissed."""

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from transport.bus.interface import Bus
 from transport.bus.items import Entry, Publish
-from transport.server.topics.recipient import Distribution, Recipient
-from transport.server.topics.subscriber import Subscriber
+from transport.server.topics.owned.recipient import Distribution, Recipient
+from transport.server.topics.owned.subscriber import Subscriber
 
 
 class Owner:

@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from tests.unit.server.topics.net import Net, Process
+from tests.unit.server.topics.owned.net import Net, Process
 from transport.bus.ranks import ranked
-from transport.server.topics.recipient import LEFT_OUT_AFTER
-from transport.server.topics.writer import PASSED_OVER_AFTER
+from transport.server.topics.owned.recipient import LEFT_OUT_AFTER
+from transport.server.topics.owned.writer import PASSED_OVER_AFTER
 
 
 def owner_of(net: Net, topic: str = "t") -> Process:

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from transport.server.topics.refusals import Refusals
-from transport.stores.topics.line import ANSWER_WITHIN, Pause
-from transport.stores.topics.wire import Broken, ReadWire
+from transport.server.topics.stored.refusals import Refusals
+from transport.stores.pause import Pause
+from transport.stores.topics.wire import ANSWER_WITHIN, Broken, ReadWire
 
 
 class Question(Protocol):

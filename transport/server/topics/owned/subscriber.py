@@ -11,7 +11,7 @@ from transport.bus.interface import Pipe
 from transport.bus.items import ANY_TOPIC, Entry, LeftOut, Missed, Taken
 from transport.bus.text import decode_text
 from transport.protocol.codec import Payload
-from transport.server.topics.seen import Seen
+from transport.server.topics.owned.seen import Seen
 
 MAX_GONE = 64
 """Writers that are gone, of which a late entry may still come."""

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 import pytest
 
 from tests.support.turned_clock import anyio_backend
-from tests.unit.server.topics.test_log_reader import Taker
-from tests.unit.server.topics.test_stored_topics import running
+from tests.unit.server.topics.stored.test_log_reader import Taker
+from tests.unit.server.topics.stored.test_stored_topics import running
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Entry
 from transport.protocol.topic_names import DISMISSALS, encode_dismissal
-from transport.server.topics.dismissals import Dismissals
-from transport.stores.topics.line import keep_running
+from transport.server.topics.stored.dismissals import Dismissals
+from transport.stores.topics.running import keep_running
 from transport.stores.topics.wire import Answer, Append
 from transport.testing.topic_model import TopicModel
 

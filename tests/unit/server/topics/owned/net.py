@@ -15,7 +15,7 @@ from transport.bus.interface import Bus, NotReached, Pipe
 from transport.bus.items import Item, decode_item, encode_item
 from transport.protocol.codec import Payload
 from transport.server.clock import Clock
-from transport.server.topics.topics import TICK_INTERVAL, Topics
+from transport.server.topics.owned.topics import TICK_INTERVAL, Topics
 
 
 class NetPipe:

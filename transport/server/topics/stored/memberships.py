@@ -21,7 +21,7 @@ from transport.server.driver import SessionDriver
 from transport.server.group import Group
 from transport.server.runner import Runner
 from transport.server.session_log import log_missed
-from transport.server.topics.stored_topics import StoredTopics
+from transport.server.topics.stored.stored_topics import StoredTopics
 from transport.stores.names import shorten_topic
 from transport.telemetry.log import ERROR, log_event
 

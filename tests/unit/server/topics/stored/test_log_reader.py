@@ -13,9 +13,9 @@ from transport.protocol.topic_log import (
     publish,
     read,
 )
-from transport.server.topics import copies, log_reader, losses
-from transport.server.topics.log_reader import MAX_NUMBER, LogReader
-from transport.server.topics.losses import NEWS_FOR
+from transport.server.topics.stored import copies, log_reader, losses
+from transport.server.topics.stored.log_reader import MAX_NUMBER, LogReader
+from transport.server.topics.stored.losses import NEWS_FOR
 
 
 class Bench:

@@ -8,10 +8,10 @@ from transport.bus.interface import Bus, Pipe
 from transport.bus.items import Entry, LeftOut, Missed, Publish, Published, Taken, TopicItem
 from transport.protocol.codec import Payload
 from transport.server.clock import Clock
-from transport.server.topics.owner import Owner
-from transport.server.topics.recipient import LEFT_OUT_AFTER
-from transport.server.topics.subscriber import Members, Subscriber
-from transport.server.topics.writer import PASSED_OVER_AFTER, Writer
+from transport.server.topics.owned.owner import Owner
+from transport.server.topics.owned.recipient import LEFT_OUT_AFTER
+from transport.server.topics.owned.subscriber import Members, Subscriber
+from transport.server.topics.owned.writer import PASSED_OVER_AFTER, Writer
 
 TICK_INTERVAL = 0.25
 """Seconds between two looks at the processes that do not answer."""

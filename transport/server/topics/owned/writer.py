@@ -13,8 +13,8 @@ from transport.bus.items import Publish
 from transport.bus.ranks import ranked
 from transport.bus.text import encode_text
 from transport.protocol.codec import Payload
-from transport.server.topics.owner import Owner
-from transport.server.topics.recipient import LEFT_OUT_AFTER
+from transport.server.topics.owned.owner import Owner
+from transport.server.topics.owned.recipient import LEFT_OUT_AFTER
 from transport.waiting import resolve
 
 PASSED_OVER_AFTER = LEFT_OUT_AFTER + 1.0

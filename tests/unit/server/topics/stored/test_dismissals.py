@@ -9,12 +9,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.support.turned_clock import anyio_backend
-from tests.unit.server.topics.test_log_reader import Taker
+from tests.unit.server.topics.stored.test_log_reader import Taker
 from transport.errors import StoreUnavailable
 from transport.protocol.topic_log import Keep
 from transport.protocol.topic_names import DISMISSALS
-from transport.server.topics.dismissals import Dismissals
-from transport.server.topics.stored_topics import StoredTopics
+from transport.server.topics.stored.dismissals import Dismissals
+from transport.server.topics.stored.stored_topics import StoredTopics
 from transport.testing.topic_model import ModelReadWire, TopicModel
 
 __all__ = ("anyio_backend",)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from transport.protocol.topic_log import Reading
-from transport.server.topics.log_reader import LogReader
+from transport.server.topics.stored.log_reader import LogReader
 from transport.stores.journaled import Failed
 from transport.stores.topics.wire import ReadWire
 from transport.telemetry.log import ERROR, log_event

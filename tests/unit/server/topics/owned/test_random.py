@@ -8,9 +8,9 @@ import random
 
 import pytest
 
-from tests.unit.server.topics.net import Net, Process
-from transport.server.topics.recipient import LEFT_OUT_AFTER
-from transport.server.topics.writer import PASSED_OVER_AFTER
+from tests.unit.server.topics.owned.net import Net, Process
+from transport.server.topics.owned.recipient import LEFT_OUT_AFTER
+from transport.server.topics.owned.writer import PASSED_OVER_AFTER
 
 SCHEDULES = int(os.environ.get("TOPIC_SCHEDULES", "300"))
 STEPS = 60

@@ -9,12 +9,24 @@ from collections.abc import Callable, Sequence
 from itertools import islice
 
 from transport.errors import StoreUnavailable
-from transport.server.topics.log_reader import LogReader, Member
-from transport.server.topics.questions import DismissalLook, ReadDismissals, ReadTopics, SendEcho
-from transport.server.topics.reads import Question, Reads
-from transport.server.topics.refusals import Refusals
-from transport.stores.topics.line import ANSWER_WITHIN, Pause
-from transport.stores.topics.wire import Arrived, Broken, Echo, Subscribed, TopicStore
+from transport.server.topics.stored.log_reader import LogReader, Member
+from transport.server.topics.stored.questions import (
+    DismissalLook,
+    ReadDismissals,
+    ReadTopics,
+    SendEcho,
+)
+from transport.server.topics.stored.reads import Question, Reads
+from transport.server.topics.stored.refusals import Refusals
+from transport.stores.pause import Pause
+from transport.stores.topics.wire import (
+    ANSWER_WITHIN,
+    Arrived,
+    Broken,
+    Echo,
+    Subscribed,
+    TopicStore,
+)
 from transport.waiting import Waiters, resolve
 
 MAX_BATCH = 1000

@@ -9,9 +9,9 @@ from contextlib import suppress
 from transport.errors import StoreUnavailable
 from transport.protocol.codec import Payload
 from transport.protocol.topic_log import MARK
-from transport.server.topics.log_reader import Member
-from transport.server.topics.log_readers import LogReaders
-from transport.stores.topics.line import keep_running
+from transport.server.topics.stored.log_reader import Member
+from transport.server.topics.stored.log_readers import LogReaders
+from transport.stores.topics.running import keep_running
 from transport.stores.topics.wire import TopicStore
 from transport.stores.topics.writer import TopicWriter
 

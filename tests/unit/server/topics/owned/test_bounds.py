@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from tests.unit.server.topics.net import Net
-from tests.unit.server.topics.test_topics import others, owner_of, publish
+from tests.unit.server.topics.owned.net import Net
+from tests.unit.server.topics.owned.test_topics import others, owner_of, publish
 from transport.bus.ranks import ranked
-from transport.server.topics.recipient import LEFT_OUT_AFTER, MAX_MISSED
-from transport.server.topics.subscriber import MAX_GONE
+from transport.server.topics.owned.recipient import LEFT_OUT_AFTER, MAX_MISSED
+from transport.server.topics.owned.subscriber import MAX_GONE
 
 
 async def test_nothing_is_kept_of_writer_whose_entry_comes_late() -> None:

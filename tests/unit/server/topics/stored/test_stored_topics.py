@@ -11,10 +11,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from tests.support.turned_clock import anyio_backend
-from tests.unit.server.topics.test_log_reader import Taker
+from tests.unit.server.topics.stored.test_log_reader import Taker
 from transport.errors import StoreUnavailable
-from transport.server.topics.log_readers import ECHO_INTERVAL, REACHED_WITHIN
-from transport.server.topics.stored_topics import StoredTopics
+from transport.server.topics.stored.log_readers import ECHO_INTERVAL, REACHED_WITHIN
+from transport.server.topics.stored.stored_topics import StoredTopics
 from transport.testing.topic_model import ModelSubscribeWire, TopicModel
 
 __all__ = ("anyio_backend",)
