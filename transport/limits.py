@@ -107,8 +107,8 @@ class Limits:
     step: float = 0.01
     """How long a handler may hold a message while what it has sent waits to be stored with it."""
     drain_window: float = 5.0
-    """How long drained clients spread their reconnects over. With `RedisStore`, the most that it may
-    take to send them to other processes one after the other."""
+    """How long drained clients spread their reconnects over. With `RedisStore`, the longest time in
+    which they are sent to other processes, one after the other."""
     drain_grace: float = 10.0
     """How long handlers may keep running after their server is told to stop."""
 
