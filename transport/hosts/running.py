@@ -92,13 +92,14 @@ def _stop_listening(owner: object) -> Callable[[], None] | None:
     listeners = inspect.getattr_static(owner, "servers", None)
     if not isinstance(listeners, list):
         return None
-    servers = [each for each in listeners if isinstance(each, asyncio.AbstractServer)]
+    # Those of uvloop have no class in common with those of asyncio.
+    closes = [close for each in listeners if callable(close := getattr(each, "close", None))]
 
     def stop_listening() -> None:
-        for server in servers:
-            server.close()
+        for close in closes:
+            close()
 
-    return stop_listening if servers else None
+    return stop_listening if closes else None
 
 
 def _websocket(owner: object) -> WebSocketSettings | None:

@@ -8,6 +8,7 @@ import anyio
 import httpx
 import pytest
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -30,7 +31,16 @@ async def hello(request: Request) -> PlainTextResponse:
     return PlainTextResponse("hello")
 
 
-async def test_uvicorn_serves_the_connections_that_it_has() -> None:
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_uvicorn_serves_the_connections_that_it_has(loop: str) -> None:
+    with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
+        runner.run(serve())
+
+
+async def serve() -> None:
     app = Starlette(routes=[Route("/stop", stop_listening), Route("/", hello)])
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None))
