@@ -21,10 +21,11 @@ from tests.support.browsers.chromium import Tab
 from tests.support.clients.members import DEADLINE, Member
 from tests.support.figures import tell
 
-PAUSE = 8.0 if IS_FULL else 0.1
+PAUSE = 20.0 if IS_FULL else 0.1
 """Seconds, at most, between an answer and the next messages of a member.
 
-In the full form two cores are half busy: the gaps of a machine that cannot keep up say nothing."""
+In the full form two slow cores are half busy: the gaps of a machine that cannot keep up say
+nothing."""
 BURSTS = (1, 1, 1, 2, 4, 24)
 """Messages that are sent before the first is answered: sometimes more than ``limits.unstored``."""
 PUBLISHES = 0.2
