@@ -35,7 +35,7 @@ def site(kind: Kind) -> Site:
             body = documented("text", "balance roundrobin").partition("\n")[2]
             around = ""
         case _:
-            body = documented("text", "reverse_proxy")
+            body = documented("text", "reverse_proxy").replace(" /chat/", " /")
             around = ""
     return Site(_placed(body), _placed(around))
 
