@@ -107,6 +107,10 @@ class Asking:
         """Whether the pipes carry nothing, or have only begun to again."""
         return asyncio.get_running_loop().time() - self._bus.stalled_at < ANSWER_WITHIN
 
+    async def look_for(self, home: str) -> bool:
+        """Return whether a home that was not reached is there after all; see `Bus.look_for`."""
+        return await self._bus.look_for(home)
+
     async def check_gone(self, session_id: str) -> None:
         """Return if the home of a session, which was not reached, is gone: so is the session.
 

@@ -102,6 +102,7 @@ class EdgeRequests:
                 processes.
         """
         until = asyncio.get_running_loop().time() + held
+        looked_for = ""
         for _ in range(MAX_PLACES):
             home = await self._find(session_id, until)
             if home is None:
@@ -110,6 +111,10 @@ class EdgeRequests:
                 return await ask(home)
             except NotReached:
                 if await self._homes.has_moved(session_id, home):
+                    continue
+                # It may have counted as gone for a while, and this process may not have met it.
+                if home != looked_for and await self._asking.look_for(home):
+                    looked_for = home
                     continue
                 await self._asking.check_gone(session_id)
                 return None

@@ -10,6 +10,7 @@ from starlette.types import Message, Receive, Scope, Send
 from tests.unit.server.stored.conftest import Processes, processes
 from tests.unit.server.stored.test_deaths import tell
 from transport.server.relay.stored_homes import StoredHomes
+from transport.stores.remote.times import Times
 from transport.testing import drive
 
 
@@ -67,3 +68,22 @@ async def test_wrong_hints_cost_no_error(transport: str, which: str) -> None:
                 await tell(page, "b", within=20.0)
             assert each.home == 0
             assert watched.errors == []
+
+
+async def test_post_reaches_a_home_that_the_edge_has_not_met() -> None:
+    """The home stood still while the edge started, so that it counted as gone."""
+    async with processes() as each, drive(each.cluster, transport="sse") as page:
+        await tell(page, "a")
+        await asyncio.sleep(Times().grace)  # of a store that is new
+        home = each.home
+        page.cut()
+        each.cluster.stop(home)
+        await asyncio.sleep(Times().lease + 1)
+        edge = await each.cluster.start()
+        each.cluster.go_on(home)
+        await asyncio.sleep(20)
+        each.go_to(home)
+        assert await page.resume()
+        each.go_to(edge)
+        await tell(page, "b", within=1.0)
+        assert (each.home, each.resumed) == (home, [False])
