@@ -65,7 +65,7 @@ campaign: setup ## Run the full campaigns: shutdowns, hostile clients, workers, 
 		$(BIN)/python -m pytest tests/integration/limits/test_hostile.py --timeout 900 $(PYTEST_ARGS)
 	MACHINE_EXAMPLES=$(MACHINE_EXAMPLES) MACHINE_SEED=$(MACHINE_SEED) \
 		$(BIN)/python -m pytest $(addprefix tests/properties/test_,machine.py processes.py journal.py \
-		stored.py) $(PYTEST_ARGS)
+		stored.py shared.py) $(PYTEST_ARGS)
 	STORE_SECONDS=120 $(BIN)/python -m pytest tests/integration/stores/test_redis_faults.py -s \
 		--timeout 900 $(PYTEST_ARGS)
 	WORKERS=full $(BIN)/python -m pytest tests/integration/workers -rA --timeout 900 $(PYTEST_ARGS)
