@@ -16,7 +16,7 @@ from tests.properties.shared.schedule import STORED
 EXAMPLES = int(os.environ.get("MACHINE_EXAMPLES", "20"))
 SEED = int(os.environ.get("MACHINE_SEED", "0"))
 
-FOUND = (3024, 3428, 201023)
+FOUND = (3024, 3428, 201023, 600023)
 """Seeds of schedules that have found faults which few others find."""
 TO_DETECT = 40
 """How many schedules the machine has to detect a mutant."""
