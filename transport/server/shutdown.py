@@ -32,6 +32,7 @@ class ShutdownNotifier:
         self._loop = loop
         self._listeners: list[Callable[[], float]] = []
         self._has_notified = False
+        self._has_passed_on = False
         self._before: dict[int, Any] = {}
 
     def chain(self) -> None:
@@ -80,14 +81,25 @@ class ShutdownNotifier:
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         before = self._before[number]
         if self._has_notified or not self._listeners or self._loop.is_closed():
+            self._has_passed_on = True
             before(number, frame)
             return
         self._has_notified = True
         self._loop.call_soon_threadsafe(self._notify, partial(before, number, frame))
 
-    def _notify(self, pass_on: Callable[[], None]) -> None:
-        seconds = [listener() for listener in list(self._listeners)]
-        self._loop.call_later(max(seconds, default=0.0) + SIGNAL_DELAY, pass_on)
+    def _notify(self, handle: Callable[[], None]) -> None:
+        seconds = SIGNAL_DELAY
+        try:
+            for listener in list(self._listeners):
+                seconds = max(seconds, listener() + SIGNAL_DELAY)
+        finally:  # or the server would never stop
+            self._loop.call_later(seconds, self._pass_on, handle)
+
+    def _pass_on(self, handle: Callable[[], None]) -> None:
+        # After another signal the server stops already: a second SIGINT would cut uvicorn off.
+        if not self._has_passed_on:
+            self._has_passed_on = True
+            handle()
 
 
 def _skip_closed_loops(handler: Any, number: int) -> Any:

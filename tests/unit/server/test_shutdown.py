@@ -76,6 +76,35 @@ async def test_signal_waits_for_the_listener_that_takes_longest() -> None:
         remove()
 
 
+async def test_signal_is_passed_on_though_a_listener_fails() -> None:
+    """Otherwise the server would never stop."""
+    server = Server()
+    loop = asyncio.get_running_loop()
+    failures: list[object] = []
+    loop.set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+    def fail() -> float:
+        raise ValueError
+
+    remove = shutdown.on_shutdown(fail)
+    signal.raise_signal(signal.SIGTERM)
+    await until(lambda: bool(server.drained_first))
+    assert [type(failure) for failure in failures] == [ValueError]
+    remove()
+
+
+async def test_second_signal_takes_the_place_of_the_first() -> None:
+    """Ctrl-C reaches a worker twice; uvicorn, which gets SIGINT after that, skips its shutdown."""
+    server = Server()
+    remove = shutdown.on_shutdown(lambda: 0.2)
+    signal.raise_signal(signal.SIGTERM)
+    signal.raise_signal(signal.SIGTERM)
+    assert len(server.drained_first) == 1
+    await asyncio.sleep(0.2 + 2 * shutdown.SIGNAL_DELAY)
+    assert len(server.drained_first) == 1
+    remove()
+
+
 async def test_signal_handlers_are_restored_after_last_hub() -> None:
     hub = Hub(silent)
     server = Server()
