@@ -119,7 +119,7 @@ class Data(Struct, kw_only=True):
         return Found(known, before.home, before.fence)
 
     def claim(
-        self, session_id: str, claimed: Claim, now: float
+        self, session_id: str, claimed: Claim, limits: Limits, now: float
     ) -> Image | ClaimRefusal | Literal[Grace.GRACE]:
         """Give a session to another home; see `transport.protocol.journal.claim`."""
         after = claim(self.image(session_id, now), claimed, _milliseconds(now))
@@ -129,7 +129,7 @@ class Data(Struct, kw_only=True):
             return GRACE
         if isinstance(after, ClaimRefusal):
             return after
-        self.sessions[session_id] = after, self.sessions[session_id][1]
+        self.sessions[session_id] = after, now + _life(limits)
         return replace(after, subject=shorten(after.subject))
 
     def renew(self, name: str, count: int, now: float) -> bool:

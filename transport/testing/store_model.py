@@ -392,6 +392,6 @@ class _Wire:
                 ttl = round((self._limits.ttl + TOUCH) * 1000)
                 epoch = epoch_of(self._run, name)
                 claimed = Claim(home, fence, self._name, self._run, epoch, ttl)
-                return data.claim(session_id, claimed, now)
+                return data.claim(session_id, claimed, self._limits, now)
             case _:
                 raise AssertionError(question)

@@ -22,7 +22,7 @@ def give(each: Processes, session_id: str, index: int) -> None:
     [mine] = each.cluster[index].stores
     epoch = epoch_of(store.run, "given")
     claimed = Claim(image.home, image.fence, mine.name, store.run, epoch, 60_000)
-    after = store.data.claim(session_id, claimed, store.now)
+    after = store.data.claim(session_id, claimed, Limits(), store.now)
     assert store.image(session_id) == after
 
 
