@@ -328,8 +328,8 @@ class ClaimRefusal(Enum):
 def claim(image: Image | None, claim: Claim, now: int) -> Image | ClaimRefusal:
     """Return the session with its new home, or why that cannot have it.
 
-    A client has asked for the session, which so shows a sign of life. If that comes too late, the
-    new home only ends the session.
+    The client has asked for its session, so it is there. If it comes too late, the new home only
+    ends the session.
 
     Args:
         image: the session, or None if the store does not have it.

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 CLIENTS_PER_SECOND = 40.0
-"""A client that moves takes the processes, the proxy and the store 10 to 25 ms of a core, by
-measurement: two cores that are busy already should not get behind."""
+"""By measurement, two slow cores that run everything, the clients too, take in about 50 a second.
+If more leave, they wait for each other."""
 
 INTERVAL = 0.02
 """Seconds between two turns; several clients leave in one if there are many."""

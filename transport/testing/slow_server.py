@@ -40,7 +40,7 @@ class SlowServer:
         self._runs.set()
 
     def tell(self, topic: str, notice: Notice) -> None:
-        """Send a notice to those who are subscribed to a topic."""
+        """Notify the subscribers of a topic."""
         for connection in self.connections:
             if topic in connection.topics:
                 connection.send(notice)

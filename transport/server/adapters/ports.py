@@ -71,7 +71,8 @@ class Entrance(Protocol):
 
     Attributes:
         deadlines: limit how long a connection may take to send its request.
-        is_stopping: whether clients are to reach another process by new connections.
+        is_stopping: whether this process stops. Each HTTP connection then ends with its answer, as
+            a new one reaches another process.
     """
 
     deadlines: Deadlines
